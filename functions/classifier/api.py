@@ -1,0 +1,315 @@
+"""The HTTP API: routes, statuses, errors to answers."""
+
+import base64
+import binascii
+import hashlib
+import itertools
+import json
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from classifier import photos
+from classifier.classify import Origin, classify
+from classifier.errors import Busy, ClassifierError, InternalError, InvalidRequest, NotFound, may_pass
+from classifier.records import Classification, Source, Status, format_time
+from classifier.services import Services
+from classifier.telemetry import Stopwatch, logger, report
+from classifier.uploads import PREFIX
+
+_RETRY_AFTER_SECONDS = 1  # a photo takes less than that once its event arrives
+_UPLOAD_LIFE = timedelta(hours=1)
+_MOST_FILES = 50
+_LONGEST_NAME = 200  # bytes of UTF-8; S3 takes 1,024 for the whole key
+_IMAGE_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
+    "image/heic",
+    "image/heif",
+    "image/avif",
+)
+# "/" would make folders, "${" is a placeholder that S3 replaces in the key of a posted form.
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]|\$\{")
+_LONGEST_KEY = 1024  # bytes of UTF-8, of S3
+_HOW_TO_SEND = 'Send {"url": "https://…"} as JSON, or the bytes of an image with a Content-Type such as image/jpeg.'
+
+_resolver = APIGatewayRestResolver()
+
+
+def is_http_request(event: dict[str, Any]) -> bool:
+    """Tell a request of API Gateway's REST proxy integration."""
+    return "httpMethod" in event and isinstance(event.get("requestContext"), dict)
+
+
+def handle_request(event: dict[str, Any], context: LambdaContext, services: Services) -> dict[str, Any]:
+    """Answer an event of API Gateway's REST proxy integration in the form that API Gateway expects."""
+    path = _routed_path(event)
+    full_path = event["requestContext"].get("path") or path
+    prefix = full_path.removesuffix(path) if full_path.endswith(path) else ""
+    _resolver.append_context(services=services, prefix=prefix)
+    answer: dict[str, Any] = _resolver.resolve({**event, "path": path}, context)
+    return answer
+
+
+@_resolver.post("/predict")
+def predict() -> Response[str]:
+    """The flat map of scores in label order, as the tutorials' clients know it."""
+    classification, labels = _classify_request()
+    return _answer(
+        HTTPStatus.OK,
+        {label: classification.scores[label] for label in labels},
+        {"Location": _location(classification.id)},
+    )
+
+
+@_resolver.post("/classifications")
+def create_classification() -> Response[str]:
+    """The whole classification of a photo that comes as a URL or as bytes."""
+    classification, _ = _classify_request()
+    return _answer(HTTPStatus.CREATED, classification.to_json(), {"Location": _location(classification.id)})
+
+
+@_resolver.get("/classifications/.+")
+def read_classification() -> Response[str]:
+    """The classification of an upload or of an earlier request."""
+    identifier = unquote(_resolver.current_event.path.removeprefix("/classifications/"))
+    services = _services()
+    classification = services.records.read(identifier).classification or _waiting(identifier, services)
+    body = json.dumps(classification.to_json(), ensure_ascii=False)
+    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if classification.status is Status.PENDING:
+        headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    if _matches(_resolver.current_event.headers.get("If-None-Match", ""), etag):
+        return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(HTTPStatus.OK, content_types.APPLICATION_JSON, body, headers)
+
+
+@_resolver.post("/uploads")
+def create_uploads() -> Response[str]:
+    """Presigned forms through which photos of one listing go straight to the bucket."""
+    services = _services()
+    now = datetime.now(UTC)
+    expires_at = now + _UPLOAD_LIFE
+    batch_id = uuid.uuid4().hex
+    files = _requested_files()
+    announced = [
+        Classification(f"{batch_id}/{name}", Status.PENDING, Source.S3, created_at=now, scores={}) for name, _ in files
+    ]
+    services.records.create(announced, expires_at)
+    items = [
+        {
+            "id": classification.id,
+            **_upload_form(classification.id, content_type, services),
+            "status_url": _location(classification.id),
+            "expires_at": format_time(expires_at),
+        }
+        for classification, (_, content_type) in zip(announced, files, strict=True)
+    ]
+    return _answer(HTTPStatus.CREATED, {"batch_id": batch_id, "items": items})
+
+
+@_resolver.get("/model")
+def read_model() -> Response[str]:
+    """What the model is and how well it knows."""
+    description = _services().model.description
+    return _answer(
+        HTTPStatus.OK,
+        {
+            "name": description.name,
+            "version": description.version,
+            "labels": description.labels,
+            "input": {"width": description.input_size, "height": description.input_size, "channels": "RGB"},
+            "accuracy": description.accuracy,
+            "review_threshold": description.review_threshold,
+        },
+    )
+
+
+@_resolver.get("/health")
+def check_health() -> Response[str]:
+    """Have the model answer once."""
+    model = _services().model
+    model.check()
+    return _answer(HTTPStatus.OK, {"status": "ok", "model_version": model.description.version})
+
+
+@_resolver.exception_handler(ClassifierError)
+def explain(error: ClassifierError) -> Response[str]:
+    """Each error of ours as the answer that its class names."""
+    logger.info("refused", code=error.code, reason=str(error))
+    body = {
+        "error": {"code": error.code, "message": str(error)},
+        "request_id": _resolver.current_event.request_context.request_id,
+    }
+    return _answer(error.status, body, {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, Busy) else {})
+
+
+@_resolver.not_found
+def explain_no_route(_: NotFoundError) -> Response[str]:
+    """A path or method that is none of ours."""
+    return explain(NotFound("There is nothing here. The routes are in the project's README."))
+
+
+@_resolver.exception_handler(Exception)
+def explain_fault(error: Exception) -> Response[str]:
+    """Anything unforeseen: the log tells all of it, the caller learns that it is our fault."""
+    if may_pass(error):
+        return explain(Busy("The service is busy; try again in a moment."))
+    logger.exception("A request failed")
+    return explain(InternalError("The service failed to answer. The fault is ours; try again later."))
+
+
+def _classify_request() -> tuple[Classification, tuple[str, ...]]:
+    """Classify the photo of the request and keep the record; gives it with the model's labels in their order."""
+    services = _services()
+    stopwatch = Stopwatch()
+    with stopwatch.stage("fetch"):
+        data, source = _requested_photo(services)
+    classification = classify(data, Origin.new(data, source), services, stopwatch)
+    with stopwatch.stage("store"):
+        expires_at = classification.created_at + timedelta(days=services.settings.retention_days)
+        services.records.create([classification], expires_at)
+    report(classification, stopwatch)
+    return classification, services.model.description.labels
+
+
+def _requested_photo(services: Services) -> tuple[bytes, Source]:
+    """The image in the body, whatever it is called, or the one behind the body's `url`."""
+    body = _body()
+    is_image = _resolver.current_event.headers.get("Content-Type", "").lower().startswith("image/")
+    if body and (is_image or photos.is_known_format(body)):
+        return body, Source.BYTES
+    content = _json_object(body)
+    url = content.get("url")
+    if not isinstance(url, str):
+        raise InvalidRequest(_HOW_TO_SEND)
+    return services.downloader.fetch(url), Source.URL
+
+
+def _body() -> bytes:
+    event = _resolver.current_event
+    text = event.body or ""
+    if not event.is_base64_encoded:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise InvalidRequest("The body is not valid base64.") from error
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError as error:
+        raise InvalidRequest(_HOW_TO_SEND) from error
+    if not isinstance(content, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return content
+
+
+def _requested_files() -> list[tuple[str, str]]:
+    """Name and content type of each file that a listing announces, no two of one name."""
+    files = _json_object(_body()).get("files")
+    if not isinstance(files, list) or not 1 <= len(files) <= _MOST_FILES:
+        raise InvalidRequest(f"`files` must be a list of 1 to {_MOST_FILES} files.")
+    taken: set[str] = set()
+    named = []
+    for file in files:
+        name, content_type = _checked_file(file)
+        name = _unused(name, taken)
+        taken.add(name)
+        named.append((name, content_type))
+    return named
+
+
+def _checked_file(file: object) -> tuple[str, str]:
+    if not isinstance(file, dict) or not isinstance(name := file.get("name"), str):
+        raise InvalidRequest('Each of `files` must be an object such as {"name": "front.jpg", "content_type": "image/jpeg"}.')
+    if not 0 < len(name.encode(errors="replace")) <= _LONGEST_NAME or _FORBIDDEN_IN_NAMES.search(name):
+        raise InvalidRequest(
+            f"A file's `name` must have 1 to {_LONGEST_NAME} bytes, and no slash, no control character and no '${{'."
+        )
+    content_type = file.get("content_type")
+    if content_type not in _IMAGE_TYPES:
+        raise InvalidRequest(f"A file's `content_type` must be one of {', '.join(_IMAGE_TYPES)}.")
+    return name, content_type
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, or one with a number before its ending: two photos from two phones may both be IMG_0001.jpg."""
+    path = PurePosixPath(name)
+    numbered = (f"{path.stem}-{number}{path.suffix}" for number in itertools.count(2))
+    return next(candidate for candidate in itertools.chain([name], numbered) if candidate not in taken)
+
+
+def _upload_form(identifier: str, content_type: str, services: Services) -> dict[str, Any]:
+    """URL and fields of a form that admits this key, this type and no file over the limit."""
+    form: dict[str, Any] = services.s3.generate_presigned_post(
+        Bucket=services.settings.bucket,
+        Key=PREFIX + identifier,
+        Fields={"Content-Type": content_type},
+        Conditions=[
+            {"Content-Type": content_type},
+            ["content-length-range", 1, services.settings.limits.file_bytes],
+        ],
+        ExpiresIn=int(_UPLOAD_LIFE.total_seconds()),
+    )
+    return form
+
+
+def _waiting(identifier: str, services: Services) -> Classification:
+    """The classification of a photo that lies in the bucket and whose event is still on its way."""
+    key = PREFIX + identifier
+    if len(key.encode()) > _LONGEST_KEY or key.endswith("/"):
+        raise _unknown(identifier)
+    try:
+        head = services.s3.head_object(Bucket=services.settings.bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            raise _unknown(identifier) from error
+        raise
+    return Classification(identifier, Status.PENDING, Source.S3, created_at=head["LastModified"], scores={})
+
+
+def _unknown(identifier: str) -> NotFound:
+    return NotFound(f"There is no photo {identifier!r}.")
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Weak comparison of RFC 9110, section 13.1.2."""
+    candidates = {candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")}
+    return etag in candidates or "*" in candidates
+
+
+def _location(identifier: str) -> str:
+    return f"{_resolver.context['prefix']}/classifications/{quote(identifier)}"
+
+
+def _services() -> Services:
+    services: Services = _resolver.context["services"]
+    return services
+
+
+def _routed_path(event: dict[str, Any]) -> str:
+    """The path below the stage: API Gateway strips the stage itself, some emulators and tests do not."""
+    path: str = event.get("path") or "/"
+    stage = event["requestContext"].get("stage")
+    return path.removeprefix(f"/{stage}") if stage and path.startswith(f"/{stage}/") else path
+
+
+def _answer(status: HTTPStatus, content: dict[str, Any], headers: dict[str, str | list[str]] | None = None) -> Response[str]:
+    return Response(status, content_types.APPLICATION_JSON, json.dumps(content, ensure_ascii=False), headers)

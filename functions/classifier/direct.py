@@ -1,0 +1,23 @@
+"""Direct invocation with `{"url": "…"}`, as the tutorials' clients do it: scores come back, nothing is stored."""
+
+from typing import Any
+
+from classifier.classify import Origin, classify
+from classifier.records import Source
+from classifier.services import Services
+from classifier.telemetry import Stopwatch, report
+
+
+def is_direct(event: dict[str, Any]) -> bool:
+    """Tell an event that names a photo's URL."""
+    return isinstance(event.get("url"), str)
+
+
+def handle_direct(event: dict[str, Any], services: Services) -> dict[str, float]:
+    """The flat map of scores in label order; errors are raised, and so reach the caller as the invocation's error."""
+    stopwatch = Stopwatch()
+    with stopwatch.stage("fetch"):
+        data = services.downloader.fetch(event["url"])
+    classification = classify(data, Origin.new(data, Source.URL), services, stopwatch)
+    report(classification, stopwatch)
+    return {label: classification.scores[label] for label in services.model.description.labels}

@@ -1,0 +1,88 @@
+"""What can go wrong with a photo or a request, told apart by class.
+
+    ClassifierError
+    ├── InvalidRequest     400  the request or event is not one this function answers
+    ├── NotFound           404  neither the table nor the bucket knows the id
+    ├── PhotoError              the photo can never be classified: its record is FAILED and it is not retried
+    │   ├── ImageTooLarge      413
+    │   ├── UnsupportedImage   415
+    │   └── UnreadableImage    422
+    ├── UrlNotAllowed      422  the URL is not one that may be fetched
+    ├── UrlUnreachable     502  the URL's server did not give the photo
+    ├── Busy               503  others keep changing the same record; trying again helps
+    └── InternalError      500  a fault of ours
+
+Each message is written for the person who sent the photo: it names no path, host or internal of this service.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from botocore.exceptions import ClientError, HTTPClientError
+
+
+class ClassifierError(Exception):
+    """Base of every error that this package raises on purpose; `str(error)` may be shown to anybody."""
+
+    code: ClassVar[str]
+    status: ClassVar[HTTPStatus]
+
+
+class InvalidRequest(ClassifierError):
+    code = "invalid_request"
+    status = HTTPStatus.BAD_REQUEST
+
+
+class NotFound(ClassifierError):
+    code = "not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
+class PhotoError(ClassifierError):
+    """The bytes themselves are at fault, so that trying them again can't help."""
+
+
+class ImageTooLarge(PhotoError):
+    code = "image_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedImage(PhotoError):
+    code = "unsupported_image"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class UnreadableImage(PhotoError):
+    code = "unreadable_image"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class UrlNotAllowed(ClassifierError):
+    code = "url_not_allowed"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class UrlUnreachable(ClassifierError):
+    code = "url_unreachable"
+    status = HTTPStatus.BAD_GATEWAY
+
+
+class Busy(ClassifierError):
+    code = "busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class InternalError(ClassifierError):
+    code = "internal_error"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+_THROTTLED = {"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown"}
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether trying again later may help: throttling, time-outs, broken connections, faults of AWS."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.response["Error"]["Code"] in _THROTTLED
+    return isinstance(error, HTTPClientError | Busy)

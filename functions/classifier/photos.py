@@ -1,0 +1,160 @@
+"""Bytes of a photo to the square of RGB pixels that the network takes.
+
+Training, evaluation and serving all prepare pixels here, so that the network is asked what it was taught. Nothing
+here knows of AWS, the model or the environment.
+"""
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pillow_heif
+from PIL import (  # the plugins register themselves: without these imports, Pillow loads all forty at the first miss
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+
+# A photo's only picture is its main one: an embedded preview may show something else.
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+# Pillow only warns between its own limit and twice that; here, too large is an error.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+# Nothing else is ever opened: Pillow also speaks formats that run programs (EPS) or that nobody uses for photos.
+FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        GifImagePlugin.GifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+        AvifImagePlugin.AvifImageFile,
+        pillow_heif.HeifImageFile,
+    )
+)
+_MAGIC_BYTES = 32  # more than any of these formats needs to show what it is
+_EXIF_ORIENTATION = 0x0112
+
+# What shows an image upright whose EXIF orientation is the key (TIFF 6.0, section "Orientation").
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_ITS_SIDE = {5, 6, 7, 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a photo may measure at most: bytes of its file, pixels in all, pixels of its longer side."""
+
+    file_bytes: int = 25 * 1024 * 1024
+    pixels: int = 50_000_000
+    side: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded photo: its format as Pillow names it, its size as a person sees it, and its pixels.
+
+    `pixels` is RGB, uint8, of shape (size, size, 3), upright, the whole photo squeezed into a square.
+    """
+
+    format: str
+    width: int
+    height: int
+    pixels: npt.NDArray[np.uint8]
+
+
+def decode(data: bytes, size: int, limits: Limits) -> Photo:
+    """Read a photo of any format in `FORMATS` into a square of `size` × `size` pixels.
+
+    Animated and many-page files give their first frame; transparent pixels become white.
+
+    Raises `ImageTooLarge`, `UnsupportedImage` or `UnreadableImage`; sizes are checked before pixels are decoded.
+    """
+    check_bytes(len(data), limits)
+    image = _open(data, limits)
+    width, height = image.size
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+        image.draft(None, (size, size))  # JPEG alone: decode at 1/2, 1/4 or 1/8, never below what is asked
+        square = _to_rgb(image).resize((size, size), Image.Resampling.BILINEAR)
+    except Exception as error:  # decoders meet hostile bytes with whatever exception their parser stumbles into
+        raise UnreadableImage("The image is damaged or incomplete.") from error
+    if orientation in _UPRIGHT:
+        square = square.transpose(_UPRIGHT[orientation])
+    if orientation in _ON_ITS_SIDE:
+        width, height = height, width
+    format_name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with more pictures behind it
+    return Photo(format_name, width, height, np.asarray(square))
+
+
+def check_bytes(length: int, limits: Limits) -> None:
+    """Refuse a file by its length alone, so that one too large need not be fetched."""
+    if length == 0:
+        raise UnreadableImage("The file is empty.")
+    if length > limits.file_bytes:
+        raise ImageTooLarge(
+            f"The file has {length:,} bytes; at most {limits.file_bytes:,} ({limits.file_bytes / 2**20:g} MiB) are accepted."
+        )
+
+
+def is_known_format(data: bytes) -> bool:
+    """Tell whether the first bytes are those of a format that `decode` reads."""
+    accepts: list[Callable[[bytes], bool | str]] = [a for a in (Image.OPEN[name][1] for name in FORMATS) if a]
+    return any(accept(data[:_MAGIC_BYTES]) is True for accept in accepts)
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """Read the header; no pixels yet."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge(f"The image has more than {limits.pixels / 1e6:g} megapixels.") from error
+    except Exception as error:
+        if is_known_format(data):
+            raise UnreadableImage("The image is damaged or incomplete.") from error
+        raise UnsupportedImage(f"This is not an image in a format that is accepted: {', '.join(FORMATS)}.") from error
+    width, height = image.size
+    if width * height > limits.pixels or max(width, height) > limits.side:
+        raise ImageTooLarge(
+            f"The image has {width:,} × {height:,} pixels; at most {limits.pixels / 1e6:g} megapixels "
+            f"and {limits.side:,} pixels a side are accepted."
+        )
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in {"I", "F"}:
+        image = Image.fromarray(_stretched(np.asarray(image)))
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "white")
+        opaque.alpha_composite(image.convert("RGBA"))
+        image = opaque
+    return image.convert("RGB")
+
+
+def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Map 32-bit samples, whose white no file states, so that the darkest is black and the brightest white."""
+    samples = np.nan_to_num(values.astype(np.float64))
+    low, high = samples.min(), samples.max()
+    return ((samples - low) / max(high - low, 1e-9) * 255).astype(np.uint8)

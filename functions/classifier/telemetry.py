@@ -1,0 +1,59 @@
+"""Logs, metrics and traces: one line, one count and the stages' milliseconds for each photo."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aws_lambda_powertools import Logger, Metrics, Tracer, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+from classifier.records import Classification
+
+_NAMESPACE = "ClothesClassifier"
+_SERVICE = "classifier"
+
+logger = Logger(service=_SERVICE)
+metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
+tracer = Tracer(service=_SERVICE, patch_modules=("botocore",))
+
+
+class Stopwatch:
+    """Milliseconds of each stage of one photo's way: fetch, decode, infer, store."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block under `name`, in the trace too; a block that raises is not a stage that took that long."""
+        started = time.perf_counter()
+        with tracer.provider.in_subsegment(name=f"## {name}"):
+            yield
+        self.milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
+
+
+def report(classification: Classification, stopwatch: Stopwatch) -> None:
+    """Say what became of a photo, once it is stored."""
+    code = classification.failure.code if classification.failure else None
+    logger.info(
+        "failed" if code else "classified",
+        id=classification.id,
+        label=classification.label,
+        confidence=round(max(classification.scores.values(), default=0.0), 4),
+        needs_review=classification.needs_review,
+        code=code,
+        source=classification.source.value,
+        milliseconds=stopwatch.milliseconds,
+    )
+    name, dimension = ("Failed", ("code", code)) if code else ("Classified", ("label", str(classification.label)))
+    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace=_NAMESPACE) as metric:
+        metric.add_dimension("service", _SERVICE)
+        metric.add_dimension(*dimension)
+    for stage, milliseconds in stopwatch.milliseconds.items():
+        metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
+def flush_metrics() -> None:
+    """Write out what was measured since the last flush, if anything was."""
+    if metrics.metric_set:
+        metrics.flush_metrics()

@@ -1,0 +1,210 @@
+"""Events about objects in the bucket: whatever their order, the record in the end is that of the newest object.
+
+S3 delivers events at least once and in any order, so an event is taken only as word that something happened to a key.
+What counts is what the bucket holds: `synchronise` reads the record's row, then the object, then writes under the
+condition that the row is unchanged. If that write succeeds, nobody wrote between the two readings of the row, so
+every earlier writer had seen the bucket before this one did; records only ever move forward. That holds because every
+synchronisation writes, even one that finds nothing new, and leaves a tombstone where there is no object.
+It needs no sequencers, which emulators lack, and no version ids; S3 and DynamoDB both read their own writes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from botocore.exceptions import ClientError
+
+from classifier import photos
+from classifier.classify import Origin, classify, failed
+from classifier.errors import Busy, InternalError, InvalidRequest, PhotoError
+from classifier.records import Classification, Conflict, Row, Source, Status
+from classifier.services import Services
+from classifier.telemetry import Stopwatch, logger, report
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+    Conclude = Callable[[GetObjectOutputTypeDef, Origin, Services, Stopwatch], Classification]
+
+PREFIX = "uploads/"
+_ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
+_TOMBSTONE_LIFE = timedelta(days=1)  # a writer who saw the object lives for 15 minutes at most, Lambda's longest run
+_INTERNAL_ERROR = InternalError("The photo could not be classified through a fault of the service. Please upload it again.")
+
+
+def handle_s3_event(event: dict[str, Any], services: Services) -> None:
+    """Bring the record of each object that the event names up to date.
+
+    One that fails does not keep the others from being done; the first error is raised in the end, so that Lambda
+    delivers the event again.
+    """
+    _for_each_object(event, services, _classify_object)
+
+
+def handle_failed_event(event: dict[str, Any], services: Services) -> None:
+    """Say of each object of an event that Lambda gave up on that it FAILED, unless its record is up to date."""
+    payload = event["requestPayload"]
+    if is_s3_event(payload):
+        _for_each_object(payload, services, _give_up)
+    else:
+        logger.warning("An asynchronous event failed that is about no object; there is no record to mark.")
+
+
+def handle_queue(event: dict[str, Any], services: Services) -> dict[str, list[dict[str, str]]]:
+    """Handle each message's S3 event or failed event; answers which messages the queue has to deliver again."""
+    failures = []
+    for message in event["Records"]:
+        try:
+            _handle_message(message["body"], services)
+        except Exception:
+            logger.exception("A message failed", message_id=message["messageId"])
+            failures.append({"itemIdentifier": message["messageId"]})
+    return {"batchItemFailures": failures}
+
+
+def is_s3_event(event: Any) -> bool:
+    """Tell an event notification of S3 from all else."""
+    return isinstance(event, dict) and _all_records_from(event, "aws:s3")
+
+
+def is_test_event(event: Any) -> bool:
+    """Tell the message that S3 sends when a notification is set up."""
+    return isinstance(event, dict) and event.get("Event") == "s3:TestEvent"
+
+
+def is_failed_event(event: Any) -> bool:
+    """Tell the record that Lambda sends to an on-failure destination."""
+    return isinstance(event, dict) and "requestPayload" in event and "requestContext" in event
+
+
+def is_queue_event(event: dict[str, Any]) -> bool:
+    """Tell messages of SQS from all else."""
+    return _all_records_from(event, "aws:sqs")
+
+
+def is_upload(key: str) -> bool:
+    """Tell the key of a photo from those of folders, and from what others may keep in the bucket."""
+    return key.startswith(PREFIX) and not key.endswith("/")
+
+
+def synchronise(
+    bucket: str, key: str, services: Services, conclude: "Conclude | None" = None
+) -> Classification | None:
+    """Make the key's record that of the object that the bucket holds now, or a tombstone if it holds none.
+
+    `conclude` makes the record of an object; by default it is classified. Answers the record, None for a tombstone.
+    Raises botocore's errors, and `Busy` where others kept changing the record.
+    """
+    for _ in range(_ATTEMPTS):
+        row = services.records.read(key.removeprefix(PREFIX))
+        try:
+            return _synchronise_row(row, bucket, key, services, conclude or _classify_object)
+        except Conflict:
+            continue
+    raise Busy(f"The record of {row.id!r} keeps changing; try again.")
+
+
+def _synchronise_row(
+    row: Row, bucket: str, key: str, services: Services, conclude: "Conclude"
+) -> Classification | None:
+    """One compare-and-swap: see the object, write the row that follows from it; raises `Conflict` if the row changed."""
+    stopwatch = Stopwatch()
+    version = services.model.description.version
+    etag = _settled_etag(row, version)
+    try:
+        condition: dict[str, Any] = {"IfNoneMatch": f'"{etag}"'} if etag else {}
+        answer = services.s3.get_object(Bucket=bucket, Key=key, **condition)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"304", "NotModified"} and row.classification:
+            services.records.write(row.classification, replacing=row)
+            return row.classification
+        if code in {"404", "NoSuchKey"}:
+            services.records.mark_removed(row, datetime.now(UTC) + _TOMBSTONE_LIFE)
+            logger.info("removed", id=row.id)
+            return None
+        raise
+    with closing(answer["Body"]):
+        origin = Origin(row.id, Source.S3, answer["LastModified"], answer["ETag"].strip('"'))
+        classification = conclude(answer, origin, services, stopwatch)
+    if row.classification and row.classification.image and row.classification.image.etag == origin.etag:
+        classification = replace(classification, confirmed_label=row.classification.confirmed_label)
+    with stopwatch.stage("store"):
+        services.records.write(classification, replacing=row)
+    report(classification, stopwatch)
+    return classification
+
+
+def _settled_etag(row: Row, model_version: str) -> str | None:
+    """The ETag of the object that the row speaks of, if nothing more can be said of that object."""
+    known = row.classification
+    if known is None or known.status is Status.PENDING or known.image is None or known.model_version != model_version:
+        return None
+    if known.failure and known.failure.code == InternalError.code:
+        return None  # a fault of ours may be over
+    return known.image.etag
+
+
+def _classify_object(
+    answer: "GetObjectOutputTypeDef", origin: Origin, services: Services, stopwatch: Stopwatch
+) -> Classification:
+    size = answer["ContentLength"]
+    try:
+        photos.check_bytes(size, services.settings.limits)
+        with stopwatch.stage("fetch"):
+            data = answer["Body"].read()
+        return classify(data, origin, services, stopwatch)
+    except PhotoError as error:
+        return failed(error, size, origin, services.model.description.version)
+
+
+def _give_up(answer: "GetObjectOutputTypeDef", origin: Origin, services: Services, _: Stopwatch) -> Classification:
+    return failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.model.description.version)
+
+
+def _for_each_object(event: dict[str, Any], services: Services, conclude: "Conclude") -> None:
+    errors = []
+    for bucket, key in _objects(event):
+        try:
+            synchronise(bucket, key, services, conclude)
+        except Exception as error:
+            logger.exception("An object could not be synchronised", id=key.removeprefix(PREFIX))
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Bucket and key of each upload that the event names; folders and other prefixes are none of ours."""
+    for record in event["Records"]:
+        key = unquote_plus(record["s3"]["object"]["key"])
+        if is_upload(key):
+            yield record["s3"]["bucket"]["name"], key
+        else:
+            logger.info("Skipped an object that is no upload", key=key)
+
+
+def _handle_message(body: str, services: Services) -> None:
+    try:
+        event = json.loads(body)
+    except ValueError as error:
+        raise InvalidRequest("The message is not JSON.") from error
+    if is_s3_event(event):
+        handle_s3_event(event, services)
+    elif is_failed_event(event):
+        handle_failed_event(event, services)
+    elif not is_test_event(event):
+        raise InvalidRequest("The message is neither an S3 event nor a failed one.")
+
+
+def _all_records_from(event: dict[str, Any], source: str) -> bool:
+    records = event.get("Records")
+    return (
+        isinstance(records, list)
+        and bool(records)
+        and all(isinstance(record, dict) and record.get("eventSource") == source for record in records)
+    )

@@ -1,0 +1,111 @@
+"""API Gateway's part: HTTP requests to proxy events and back, and Lambda's own invocation endpoint."""
+
+import base64
+import json
+import re
+import time
+import uuid
+from typing import Any
+
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from local.function import Function, FunctionError
+
+_INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
+_LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event that Lambda takes in a synchronous invocation
+_TOO_LARGE = "A request holds an image of 4.5 MB at most, base64 included. Ask POST /uploads for a form for larger ones."
+
+
+def make_gateway(function: Function, host: str, port: int) -> BaseWSGIServer:
+    """A server, listening but not yet serving; raises `OSError` if the port is taken."""
+
+    @Request.application
+    def application(request: Request) -> Response:
+        try:
+            if _INVOCATIONS.fullmatch(request.path):
+                return _invoke(request, function)
+            return _request(request, function)
+        except HTTPException as error:  # the client's connection broke, or its request was malformed
+            return error.get_response()  # type: ignore[return-value]
+
+    return make_server(host, port, application, threaded=True, request_handler=_Handler)
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open, and logs one plain line for a request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's form
+        print(f"{self.command} {self.path} {code}", flush=True)
+
+
+def _request(request: Request, function: Function) -> Response:
+    event = proxy_event(request)
+    if len(event["body"] or "") > _LARGEST_PAYLOAD:
+        return _gateway_error(413, "image_too_large", _TOO_LARGE, event)
+    try:
+        answer = function.invoke(event)
+    except FunctionError:
+        return _gateway_error(502, "internal_error", "The service failed to answer.", event)
+    headers = Headers([(name, value) for name, values in answer["multiValueHeaders"].items() for value in values])
+    body = base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer.get("body") or ""
+    return Response(body, answer["statusCode"], headers)
+
+
+def proxy_event(request: Request) -> dict[str, Any]:
+    """The event that API Gateway's REST proxy integration makes of a request; its path stays percent-encoded."""
+    path = request.environ["RAW_URI"].partition("?")[0]
+    body = request.get_data()
+    identifier = str(uuid.uuid4())
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": request.method,
+        "headers": {name: request.headers[name] for name in dict.fromkeys(request.headers.keys())},
+        "multiValueHeaders": {name: request.headers.getlist(name) for name in dict.fromkeys(request.headers.keys())},
+        "queryStringParameters": {name: values[-1] for name, values in request.args.lists()} or None,
+        "multiValueQueryStringParameters": dict(request.args.lists()) or None,
+        "pathParameters": {"proxy": path.removeprefix("/")},
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": "/{proxy+}",
+            "httpMethod": request.method,
+            "path": path,
+            "stage": "local",
+            "requestId": identifier,
+            "extendedRequestId": identifier,
+            "requestTimeEpoch": int(time.time() * 1000),
+            "protocol": request.environ["SERVER_PROTOCOL"],
+            "accountId": "123456789012",
+            "apiId": "local",
+            "domainName": request.host,
+            "identity": {"sourceIp": request.remote_addr, "userAgent": request.headers.get("User-Agent")},
+        },
+        # The template has API Gateway treat every body as binary.
+        "body": base64.b64encode(body).decode() if body else None,
+        "isBase64Encoded": bool(body),
+    }
+
+
+def _gateway_error(status: int, code: str, message: str, event: dict[str, Any]) -> Response:
+    """As the template's gateway responses have it."""
+    content = {"error": {"code": code, "message": message}, "request_id": event["requestContext"]["requestId"]}
+    return Response(json.dumps(content), status, content_type="application/json")
+
+
+def _invoke(request: Request, function: Function) -> Response:
+    """Lambda's Invoke, synchronous: the function's error comes with status 200 and a header, as from AWS."""
+    if request.method != "POST":
+        raise NotFound
+    try:
+        answer, headers = function.invoke(json.loads(request.get_data() or b"{}")), {}
+    except ValueError:
+        return Response(json.dumps({"message": "The payload is not JSON."}), 400, content_type="application/json")
+    except FunctionError as error:
+        answer = dict(zip(("errorType", "errorMessage"), error.args, strict=True))
+        headers = {"X-Amz-Function-Error": "Unhandled"}
+    return Response(json.dumps(answer), 200, headers, content_type="application/json")

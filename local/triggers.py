@@ -1,0 +1,114 @@
+"""The events that reach the function without anybody asking: the bucket's, and those that failed before.
+
+On AWS the bucket invokes the function asynchronously: Lambda tries three times, then sends the event to the failure
+queue, which invokes the function in its turn. Here the bucket's events wait in a queue, and this module does the rest.
+"""
+
+import json
+import logging
+import threading
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.function import Function, FunctionError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+_TRIES = 3  # the first and two more, as Lambda does with an asynchronous event
+_BATCH = 10
+_WAIT_SECONDS = 5
+
+logger = logging.getLogger(__name__)
+
+
+class QueueTrigger(threading.Thread):
+    """Hands a queue's messages to the function, until it is stopped.
+
+    A message that fails three times goes to `failures` as the record that Lambda would send there, or, where there is
+    no such queue, stays for the queue's own redrive policy.
+    """
+
+    def __init__(self, function: Function, sqs: "SQSClient", queue_url: str, failures_url: str | None = None) -> None:
+        super().__init__(daemon=True)
+        self._function = function
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._failures_url = failures_url
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Poll."""
+        while not self._stopped.is_set():
+            try:
+                messages = self._sqs.receive_message(
+                    QueueUrl=self._queue_url,
+                    MaxNumberOfMessages=_BATCH,
+                    WaitTimeSeconds=_WAIT_SECONDS,
+                    MessageSystemAttributeNames=["All"],
+                ).get("Messages", [])
+                if messages:
+                    self._deliver(messages)
+            except (BotoCoreError, ClientError):
+                if not self._stopped.wait(1):
+                    logger.exception("The queue could not be read")
+
+    def stop(self) -> None:
+        """Poll no more."""
+        self._stopped.set()
+
+    def _deliver(self, messages: "list[MessageTypeDef]") -> None:
+        try:
+            answer = self._function.invoke({"Records": [self._record(message) for message in messages]})
+            failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        except FunctionError:
+            failed = {message["MessageId"] for message in messages}
+        for message in messages:
+            if message["MessageId"] not in failed:
+                self._delete(message)
+            elif self._failures_url and int(message["Attributes"]["ApproximateReceiveCount"]) >= _TRIES:
+                self._sqs.send_message(QueueUrl=self._failures_url, MessageBody=_destination_record(message))
+                self._delete(message)
+            else:
+                self._sqs.change_message_visibility(
+                    QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=1
+                )
+
+    def _delete(self, message: "MessageTypeDef") -> None:
+        self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _record(self, message: "MessageTypeDef") -> dict[str, Any]:
+        return {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "messageAttributes": {},
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{self._queue_url.rpartition('/')[2]}",
+            "awsRegion": "us-east-1",
+        }
+
+
+def _destination_record(message: "MessageTypeDef") -> str:
+    """What Lambda sends to an on-failure destination for an asynchronous event that it gave up on."""
+    return json.dumps(
+        {
+            "version": "1.0",
+            "timestamp": datetime.now(UTC).isoformat(),
+            "requestContext": {
+                "requestId": str(uuid.uuid4()),
+                "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:classifier:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": _TRIES,
+            },
+            "requestPayload": json.loads(message["Body"]),
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "responsePayload": None,
+        }
+    )

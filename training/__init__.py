@@ -1,0 +1,1 @@
+"""Trains, converts and evaluates the model that `functions/classifier` serves."""

@@ -1,0 +1,96 @@
+"""How well the model in a folder does on a folder of label folders, measured through the code that serves it."""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from classifier.model import Model, softmax
+
+from training.dataset import DatasetError, Split, read_split
+
+_Z95 = 1.959964  # the normal distribution's 97.5 % point, for a two-sided 95 % interval
+_BINS = 15  # of the calibration error; Guo et al. 2017 use as many
+
+
+def collect_logits(model: Model, split: Split) -> npt.NDArray[np.float64]:
+    """The served network's raw outputs for each photo, of shape (n, labels)."""
+    return np.stack([model.logits(image) for image in split.images])
+
+
+def measure(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy with its 95 % interval (Wilson 1927), macro-averaged F1, expected calibration error, negative log-likelihood.
+
+    `probabilities` is of shape (n, labels), `targets` of shape (n,).
+    """
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == targets
+    low, high = wilson_interval(int(right.sum()), len(targets))
+    return {
+        "n": len(targets),
+        "accuracy": float(right.mean()),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "macro_f1": float(np.mean(f1_by_label(confusion_matrix(predicted, targets, probabilities.shape[1])))),
+        "calibration_error": expected_calibration_error(probabilities.max(axis=1), right),
+        "log_loss": log_loss(probabilities, targets),
+    }
+
+
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a proportion (Wilson 1927): unlike the normal one it stays within 0 and 1."""
+    share = right / n
+    centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    half = _Z95 * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n)) / (1 + _Z95**2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def confusion_matrix(
+    predicted: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], labels: int
+) -> npt.NDArray[np.int64]:
+    """Counts, of shape (labels, labels): a row for each true label, a column for each predicted one."""
+    counts = np.zeros((labels, labels), np.int64)
+    np.add.at(counts, (targets, predicted), 1)
+    return counts
+
+
+def f1_by_label(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The harmonic mean of precision and recall for each label; 0 for one that is neither there nor predicted."""
+    hits = np.diag(confusion).astype(np.float64)
+    return 2 * hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
+
+
+def expected_calibration_error(confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
+    """How far confidence and accuracy are apart, over 15 bins of equal width, weighted by their photos (Guo et al. 2017)."""
+    bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(right[bins == b].mean() - confidences[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
+    return float(sum(gaps) / len(confidences))
+
+
+def log_loss(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
+    """The mean negative log-likelihood of the true labels, in nats."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)).mean())
+
+
+def main() -> int:
+    """Print the figures of `--model` on `--data` as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser.add_argument("--model", type=Path, default=Path("model"), help="folder of the model (default: model)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of label folders")
+    arguments = parser.parse_args()
+    try:
+        model = Model(arguments.model)
+        split = read_split(arguments.data, model.description.input_size, model.description.labels)
+    except (DatasetError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
+    probabilities = softmax(collect_logits(model, split) / model.description.temperature)
+    print(json.dumps(measure(probabilities, split.targets), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
