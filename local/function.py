@@ -81,7 +81,10 @@ class Function:
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            self._concurrency, mp_context=get_context("spawn"), initializer=_initialise, initargs=(self._environment, os.getpid())
+            self._concurrency,
+            mp_context=get_context("spawn"),
+            initializer=_initialise,
+            initargs=(self._environment, os.getpid()),
         )
 
 
@@ -110,5 +113,5 @@ def _invoke(event: str) -> str:
 
     try:
         return json.dumps({"answer": lambda_handler(json.loads(event), Context())})
-    except Exception as error:  # noqa: BLE001 - whatever it is, Lambda reports it
+    except Exception as error:  # whatever it is, Lambda reports it
         return json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})

@@ -16,7 +16,9 @@ from local.function import Function, FunctionError
 
 _INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
 _LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event that Lambda takes in a synchronous invocation
-_TOO_LARGE = "A request holds an image of 4.5 MB at most, base64 included. Ask POST /uploads for a form for larger ones."
+_TOO_LARGE = (
+    "A request holds an image of 4.5 MB at most, base64 included. Ask POST /uploads for a form for larger ones."
+)
 
 
 def make_gateway(function: Function, host: str, port: int) -> BaseWSGIServer:
@@ -29,7 +31,7 @@ def make_gateway(function: Function, host: str, port: int) -> BaseWSGIServer:
                 return _invoke(request, function)
             return _request(request, function)
         except HTTPException as error:  # the client's connection broke, or its request was malformed
-            return error.get_response()  # type: ignore[return-value]
+            return error.get_response()
 
     return make_server(host, port, application, threaded=True, request_handler=_Handler)
 

@@ -22,7 +22,7 @@ def collect_logits(model: Model, split: Split) -> npt.NDArray[np.float64]:
 
 
 def measure(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy with its 95 % interval (Wilson 1927), macro-averaged F1, expected calibration error, negative log-likelihood.
+    """Accuracy with its 95 % interval, macro-averaged F1, expected calibration error, negative log-likelihood.
 
     `probabilities` is of shape (n, labels), `targets` of shape (n,).
     """
@@ -60,11 +60,12 @@ def confusion_matrix(
 def f1_by_label(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The harmonic mean of precision and recall for each label; 0 for one that is neither there nor predicted."""
     hits = np.diag(confusion).astype(np.float64)
-    return 2 * hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
+    scores: npt.NDArray[np.float64] = 2 * hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
+    return scores
 
 
 def expected_calibration_error(confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
-    """How far confidence and accuracy are apart, over 15 bins of equal width, weighted by their photos (Guo et al. 2017)."""
+    """How far confidence and accuracy are apart: the mean over bins of equal width, by photos (Guo et al. 2017)."""
     bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
     gaps = [abs(right[bins == b].mean() - confidences[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
     return float(sum(gaps) / len(confidences))

@@ -4,6 +4,8 @@ import tempfile
 from pathlib import Path
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 # MobileNetV2 in half precision is 4.5 MB. A converter that loses the weights writes a file of some kilobytes instead,
@@ -46,9 +48,10 @@ def to_tflite(network: keras.Model, size: int) -> bytes:
     return converted
 
 
-def logits(network: keras.Model, images: object, batch_size: int) -> object:
+def logits(network: keras.Model, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[np.float32]:
     """The trained network's outputs, of shape (n, labels), for uint8 images of shape (n, side, side, 3)."""
-    return network.predict(tf.data.Dataset.from_tensor_slices(images).batch(batch_size), verbose=0)
+    answers: npt.NDArray[np.float32] = network.predict(images, batch_size=batch_size, verbose=0)
+    return answers
 
 
 def write_tflite(network: keras.Model, size: int, path: Path) -> None:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from classifier.model import DESCRIPTION_FILE, NETWORK_FILE, Model, softmax
 
 from training.dataset import DatasetError, Split, read_split
-from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
 from training.evaluate import collect_logits, confusion_matrix, f1_by_label, log_loss, measure
+from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
 
 CARD_FILE = "README.md"
 # float16 weights move probabilities by about a hundredth at most; a lost layer or other pixels move them by tenths.
@@ -40,7 +40,9 @@ def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
     model = Model(out)
     validation = _read(data / "validation", model)
     logits = collect_logits(model, validation)
-    description["agreement"] = agreement(softmax(logits), softmax(np.load(run / VALIDATION_LOGITS_FILE).astype(np.float64)))
+    description["agreement"] = agreement(
+        softmax(logits), softmax(np.load(run / VALIDATION_LOGITS_FILE).astype(np.float64))
+    )
     description["temperature"] = fit_temperature(logits, validation.targets)
     probabilities = softmax(logits / description["temperature"])
     description["review_threshold"] = fit_threshold(probabilities, validation.targets)
@@ -75,7 +77,7 @@ def describe(network: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def agreement(served: npt.NDArray[np.float64], trained: npt.NDArray[np.float64]) -> float:
-    """The largest difference between the probabilities of the served and the trained network, each of shape (n, labels)."""
+    """The largest difference between what the served and the trained network answer, each of shape (n, labels)."""
     if served.shape != trained.shape:
         raise PublishError(f"The run's answers are for {len(trained)} validation photos; the folder has {len(served)}.")
     largest = float(np.abs(served - trained).max())
@@ -91,7 +93,7 @@ def fit_temperature(logits: npt.NDArray[np.float64], targets: npt.NDArray[np.int
 
 
 def fit_threshold(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
-    """The lowest confidence from which on photos are right 97 times in 100: as many as may be then pass without review."""
+    """The lowest confidence from which on photos are right 97 times in 100: as few as may be then need review."""
     confidences = probabilities.max(axis=1)
     order = np.argsort(-confidences)
     right = (probabilities.argmax(axis=1) == targets)[order]
@@ -120,9 +122,10 @@ def card(description: dict[str, Any], probabilities: npt.NDArray[np.float64], sp
     size = description["input"]["width"]
     return f"""# The model
 
-`{description["version"]}`: MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo squeezed
-into {size} × {size} RGB pixels and gives a score for each of {len(split.labels)} labels: {", ".join(split.labels)}.
-`clothing.tflite` is in half precision, {description["bytes"] / 1e6:.1f} MB; `model.json` holds all that serving needs to know of it.
+`{description["version"]}`: MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo
+squeezed into {size} × {size} RGB pixels and gives a score for each of {len(split.labels)} labels:
+{", ".join(split.labels)}.
+`clothing.tflite` is in half precision, {description["bytes"] / 1e6:.1f} MB; `model.json` holds all that serving needs.
 
 Made by `make train`; this page and `model.json` are written by it.
 
@@ -137,8 +140,9 @@ all: whatever it is shown, it names one of its labels.
 {splits}
 
 `validation` shares most of its senders with the training photos and chose the temperature
-({description["temperature"]}) and the review threshold ({description["review_threshold"]}); `test` shares none and chose nothing.
-At this threshold, {confident.mean():.0%} of the {last} photos pass without review, and {right.mean() if right.size else 0:.1%} of those are right.
+({description["temperature"]}) and the review threshold ({description["review_threshold"]}); `test` shares none and
+chose nothing. At this threshold, {confident.mean():.0%} of the {last} photos pass without review, and
+{right.mean() if right.size else 0:.1%} of those are right.
 The served network and the one in Keras differ by at most {description["agreement"]:.4f} in probability.
 
 By label, on the {last} photos (a row for the true label, a column for the predicted one):

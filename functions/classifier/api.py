@@ -150,27 +150,31 @@ def check_health() -> Response[str]:
 @_resolver.exception_handler(ClassifierError)
 def explain(error: ClassifierError) -> Response[str]:
     """Each error of ours as the answer that its class names."""
-    logger.info("refused", code=error.code, reason=str(error))
-    body = {
-        "error": {"code": error.code, "message": str(error)},
-        "request_id": _resolver.current_event.request_context.request_id,
-    }
-    return _answer(error.status, body, {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, Busy) else {})
+    return _refusal(error)
 
 
 @_resolver.not_found
 def explain_no_route(_: NotFoundError) -> Response[str]:
     """A path or method that is none of ours."""
-    return explain(NotFound("There is nothing here. The routes are in the project's README."))
+    return _refusal(NotFound("There is nothing here. The routes are in the project's README."))
 
 
 @_resolver.exception_handler(Exception)
 def explain_fault(error: Exception) -> Response[str]:
     """Anything unforeseen: the log tells all of it, the caller learns that it is our fault."""
     if may_pass(error):
-        return explain(Busy("The service is busy; try again in a moment."))
+        return _refusal(Busy("The service is busy; try again in a moment."))
     logger.exception("A request failed")
-    return explain(InternalError("The service failed to answer. The fault is ours; try again later."))
+    return _refusal(InternalError("The service failed to answer. The fault is ours; try again later."))
+
+
+def _refusal(error: ClassifierError) -> Response[str]:
+    logger.info("refused", code=error.code, reason=str(error))
+    body = {
+        "error": {"code": error.code, "message": str(error)},
+        "request_id": _resolver.current_event.request_context.request_id,
+    }
+    return _answer(error.status, body, {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, Busy) else {})
 
 
 def _classify_request() -> tuple[Classification, tuple[str, ...]]:
@@ -238,7 +242,9 @@ def _requested_files() -> list[tuple[str, str]]:
 
 def _checked_file(file: object) -> tuple[str, str]:
     if not isinstance(file, dict) or not isinstance(name := file.get("name"), str):
-        raise InvalidRequest('Each of `files` must be an object such as {"name": "front.jpg", "content_type": "image/jpeg"}.')
+        raise InvalidRequest(
+            'Each of `files` must be an object such as {"name": "front.jpg", "content_type": "image/jpeg"}.'
+        )
     if not 0 < len(name.encode(errors="replace")) <= _LONGEST_NAME or _FORBIDDEN_IN_NAMES.search(name):
         raise InvalidRequest(
             f"A file's `name` must have 1 to {_LONGEST_NAME} bytes, and no slash, no control character and no '${{'."
@@ -311,5 +317,7 @@ def _routed_path(event: dict[str, Any]) -> str:
     return path.removeprefix(f"/{stage}") if stage and path.startswith(f"/{stage}/") else path
 
 
-def _answer(status: HTTPStatus, content: dict[str, Any], headers: dict[str, str | list[str]] | None = None) -> Response[str]:
+def _answer(
+    status: HTTPStatus, content: dict[str, Any], headers: dict[str, str | list[str]] | None = None
+) -> Response[str]:
     return Response(status, content_types.APPLICATION_JSON, json.dumps(content, ensure_ascii=False), headers)

@@ -26,7 +26,7 @@ class Origin:
     def new(cls, data: bytes, source: Source) -> Self:
         """Of a photo that came with a request, under an id of its own.
 
-        The bucket's ETag of a small object is the MD5 of its bytes; so the same photo has the same one however it comes.
+        The bucket's ETag of a small object is the MD5 of its bytes, so the same photo has one ETag however it comes.
         """
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         return cls(uuid.uuid4().hex, source, datetime.now(UTC), etag)

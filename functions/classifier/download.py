@@ -136,7 +136,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one carries (mapped, 6to4, Teredo, NAT64, compatible), or the address itself."""
+    """The IPv4 address inside an IPv6 one (mapped, 6to4, Teredo, NAT64, compatible), or the address itself."""
     if isinstance(ip, IPv4Address):
         return ip
     if ip.teredo:
@@ -147,7 +147,7 @@ def unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def is_public(ip: IPv4Address | IPv6Address) -> bool:
-    """Tell an address of the public internet. `is_global` alone takes multicast for one, and in IPv6 site-local ones."""
+    """Tell an address of the public internet; `is_global` alone takes multicast and site-local ones for such."""
     site_local = isinstance(ip, IPv6Address) and ip.is_site_local
     return ip.is_global and not ip.is_multicast and not ip.is_reserved and not site_local
 
@@ -155,7 +155,9 @@ def is_public(ip: IPv4Address | IPv6Address) -> bool:
 def _request(connection: socket.socket, parts: SplitResult) -> http.client.HTTPResponse:
     exchange = http.client.HTTPConnection(parts.hostname or "", parts.port)
     exchange.sock = connection
-    target = quote(parts.path or "/", safe=_URL_SAFE) + (f"?{quote(parts.query, safe=_URL_SAFE)}" if parts.query else "")
+    target = quote(parts.path or "/", safe=_URL_SAFE) + (
+        f"?{quote(parts.query, safe=_URL_SAFE)}" if parts.query else ""
+    )
     host = parts.netloc.encode("idna").decode()
     exchange.request("GET", target, headers={**_HEADERS, "Host": host})
     return exchange.getresponse()

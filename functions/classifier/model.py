@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-# tflite-runtime ends with CPython 3.11 on Linux; ai-edge-litert is its successor. requirements.txt has the same markers.
+# tflite-runtime ends with CPython 3.11 on Linux; ai-edge-litert succeeds it. requirements.txt has the same markers.
 if sys.platform == "linux" and sys.version_info < (3, 12):
     from tflite_runtime.interpreter import Interpreter
 else:

@@ -93,8 +93,9 @@ def decode(data: bytes, size: int, limits: Limits) -> Photo:
     image = _open(data, limits)
     width, height = image.size
     try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION)
         image.draft(None, (size, size))  # JPEG alone: decode at 1/2, 1/4 or 1/8, never below what is asked
+        image.load()
+        orientation = image.getexif().get(_EXIF_ORIENTATION)  # the plugins for TIFF and HEIF turn while they load
         square = _to_rgb(image).resize((size, size), Image.Resampling.BILINEAR)
     except Exception as error:  # decoders meet hostile bytes with whatever exception their parser stumbles into
         raise UnreadableImage("The image is damaged or incomplete.") from error
@@ -112,7 +113,8 @@ def check_bytes(length: int, limits: Limits) -> None:
         raise UnreadableImage("The file is empty.")
     if length > limits.file_bytes:
         raise ImageTooLarge(
-            f"The file has {length:,} bytes; at most {limits.file_bytes:,} ({limits.file_bytes / 2**20:g} MiB) are accepted."
+            f"The file has {length:,} bytes; at most {limits.file_bytes:,} "
+            f"({limits.file_bytes / 2**20:g} MiB) are accepted."
         )
 
 
@@ -157,4 +159,5 @@ def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """Map 32-bit samples, whose white no file states, so that the darkest is black and the brightest white."""
     samples = np.nan_to_num(values.astype(np.float64))
     low, high = samples.min(), samples.max()
-    return ((samples - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+    stretched: npt.NDArray[np.uint8] = ((samples - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+    return stretched

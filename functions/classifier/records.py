@@ -98,7 +98,8 @@ class Classification:
             "confirmed_label": self.confirmed_label,
             "batch_id": self.batch_id,
             "model_version": self.model_version,
-            "image": image and {
+            "image": image
+            and {
                 "format": image.format,
                 "width": image.width,
                 "height": image.height,
@@ -160,7 +161,9 @@ class Records:
         item = {name: _DESERIALISE(value) for name, value in answer.get("Item", {}).items()}
         # DynamoDB deletes expired items within days, not at once.
         alive = "status" in item and item.get("expires_at", float("inf")) > datetime.now(UTC).timestamp()
-        return Row(identifier, item.get("revision"), Classification.from_json(_without_decimals(item)) if alive else None)
+        return Row(
+            identifier, item.get("revision"), Classification.from_json(_without_decimals(item)) if alive else None
+        )
 
     def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
         """Store the classification in place of the row read before; raises `Conflict` if that has changed."""

@@ -1,9 +1,9 @@
-"""What outlives an invocation: settings, clients, the table and the model, each made once and passed to whoever needs it."""
+"""What outlives an invocation: settings, clients, table and model, each made once and passed to whoever needs it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import boto3
 from botocore.config import Config
@@ -35,7 +35,7 @@ class Services:
         patience = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
         # Uploads must be posted to the bucket's own region: the virtual-hosted address is the one that names it.
         # Emulators have no wildcard DNS for buckets.
-        addressing = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"
+        addressing: Literal["path", "virtual"] = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"
         signing = Config(signature_version="s3v4", s3={"addressing_style": addressing})
         return cls(
             settings=settings,

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aws_lambda_powertools import Logger, Metrics, Tracer, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from classifier.records import Classification
 
@@ -46,9 +46,11 @@ def report(classification: Classification, stopwatch: Stopwatch) -> None:
         milliseconds=stopwatch.milliseconds,
     )
     name, dimension = ("Failed", ("code", code)) if code else ("Classified", ("label", str(classification.label)))
-    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace=_NAMESPACE) as metric:
-        metric.add_dimension("service", _SERVICE)
-        metric.add_dimension(*dimension)
+    outcomes = EphemeralMetrics(namespace=_NAMESPACE, service=_SERVICE)
+    outcomes.add_dimension("service", _SERVICE)
+    outcomes.add_dimension(*dimension)
+    outcomes.add_metric(name=name, unit=MetricUnit.Count, value=1)
+    outcomes.flush_metrics()
     for stage, milliseconds in stopwatch.milliseconds.items():
         metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 PREFIX = "uploads/"
 _ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
 _TOMBSTONE_LIFE = timedelta(days=1)  # a writer who saw the object lives for 15 minutes at most, Lambda's longest run
-_INTERNAL_ERROR = InternalError("The photo could not be classified through a fault of the service. Please upload it again.")
+_INTERNAL_ERROR = InternalError(
+    "The photo could not be classified through a fault of the service. Please upload it again."
+)
 
 
 def handle_s3_event(event: dict[str, Any], services: Services) -> None:
@@ -91,9 +93,7 @@ def is_upload(key: str) -> bool:
     return key.startswith(PREFIX) and not key.endswith("/")
 
 
-def synchronise(
-    bucket: str, key: str, services: Services, conclude: "Conclude | None" = None
-) -> Classification | None:
+def synchronise(bucket: str, key: str, services: Services, conclude: "Conclude | None" = None) -> Classification | None:
     """Make the key's record that of the object that the bucket holds now, or a tombstone if it holds none.
 
     `conclude` makes the record of an object; by default it is classified. Answers the record, None for a tombstone.
@@ -111,7 +111,7 @@ def synchronise(
 def _synchronise_row(
     row: Row, bucket: str, key: str, services: Services, conclude: "Conclude"
 ) -> Classification | None:
-    """One compare-and-swap: see the object, write the row that follows from it; raises `Conflict` if the row changed."""
+    """One compare-and-swap: see the object, write the row that follows from it; raises `Conflict` if it changed."""
     stopwatch = Stopwatch()
     version = services.model.description.version
     etag = _settled_etag(row, version)

@@ -1,0 +1,86 @@
+"""AWS on this machine: moto's server with the bucket, the table and the queues, as the template describes them."""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from local.template import read_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+BUCKET = "photos"
+TABLE = "classifications"
+_REGION = "us-east-1"
+_MESSAGE_LIFE = 30  # seconds until a message that nobody answered for is delivered again
+_REDELIVERIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the local system made in its AWS: the queue of the bucket's events and that of failed events."""
+
+    sqs: "SQSClient"
+    uploads_url: str
+    failures_url: str
+
+
+def environment(endpoint: str) -> dict[str, str]:
+    """The settings that make any AWS client of a process talk to `endpoint`."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": _REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def start_server(host: str, port: int) -> ThreadedMotoServer:
+    """S3, DynamoDB and SQS in memory, answering on `port` once this returns."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each of its requests, otherwise
+    server = ThreadedMotoServer(host, port, verbose=False)
+    server.start()
+    return server
+
+
+def create_resources(endpoint: str | None) -> Resources:
+    """Make the table, the queues, and the bucket whose events go to the queue; None is whatever AWS is at hand."""
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=_REGION)  # noqa: S106 - any will do
+    resources = read_template()["Resources"]
+    table = resources["ClassificationsTable"]["Properties"]
+    session.client("dynamodb", endpoint_url=endpoint).create_table(
+        TableName=TABLE, **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+    )
+    sqs = session.client("sqs", endpoint_url=endpoint)
+    dead_letters = _create_queue(sqs, "dead-letters")
+    redrive = f'{{"deadLetterTargetArn": "{_arn(sqs, dead_letters)}", "maxReceiveCount": "{_REDELIVERIES}"}}'
+    failures = _create_queue(sqs, "failures", RedrivePolicy=redrive)
+    uploads = _create_queue(sqs, "uploads")
+    s3 = session.client("s3", endpoint_url=endpoint)
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_notification_configuration(
+        Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [_notification(resources, _arn(sqs, uploads))]}
+    )
+    return Resources(sqs, uploads, failures)
+
+
+def _notification(resources: dict[str, Any], queue_arn: str) -> Any:
+    """The function's own trigger, with the queue in the function's place."""
+    trigger = resources["ClassifierFunction"]["Properties"]["Events"]["Uploads"]["Properties"]
+    rules = [{"Name": rule["Name"], "Value": rule["Value"]} for rule in trigger["Filter"]["S3Key"]["Rules"]]
+    return {"QueueArn": queue_arn, "Events": trigger["Events"], "Filter": {"Key": {"FilterRules": rules}}}
+
+
+def _create_queue(sqs: "SQSClient", name: str, **attributes: str) -> str:
+    return sqs.create_queue(
+        QueueName=name,
+        Attributes={"VisibilityTimeout": str(_MESSAGE_LIFE), **attributes},  # type: ignore[dict-item]
+    )["QueueUrl"]
+
+
+def _arn(sqs: "SQSClient", queue_url: str) -> str:
+    return sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

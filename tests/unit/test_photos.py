@@ -1,0 +1,256 @@
+"""Bytes to pixels: every format, every awkwardness, every limit."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+from classifier.photos import FORMATS, Limits, decode, is_known_format
+from drawing import encoded, garment, photo
+from PIL import Image
+
+SIZE = 32
+LIMITS = Limits()
+# Means of 8 bit samples that lossy formats, filters and rounding may be apart.
+TOLERANCE = 6
+
+
+def halves(left: str = "red", right: str = "blue", size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """An image of two colours, so that orientation and colour show."""
+    image = Image.new("RGB", size, right)
+    image.paste(left, (0, 0, size[0] // 2, size[1]))
+    return image
+
+
+def quadrants(pixels: np.ndarray[Any, Any]) -> list[tuple[int, ...]]:
+    """The colours near the four corners: top left, top right, bottom left, bottom right."""
+    return [tuple(int(v) for v in pixels[y, x]) for y in (3, -4) for x in (3, -4)]
+
+
+def assert_close(actual: tuple[int, ...], expected: tuple[int, ...], tolerance: int = TOLERANCE) -> None:
+    assert np.abs(np.subtract(actual, expected)).max() <= tolerance, (actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("JPEG", {"quality": 95}),
+        ("JPEG", {"quality": 95, "progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 95}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("AVIF", {"quality": 95}),
+        ("HEIF", {"quality": 95}),
+    ],
+)
+def test_every_format_gives_its_colours_and_its_size(name: str, options: dict[str, Any]) -> None:
+    result = decode(encoded(halves(), name, **options), SIZE, LIMITS)
+
+    assert (result.format, result.width, result.height) == (name, 64, 48)
+    assert (result.pixels.shape, result.pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
+    for corner, expected in zip(quadrants(result.pixels), [(255, 0, 0), (0, 0, 255)] * 2, strict=True):
+        assert_close(corner, expected, tolerance=12)
+
+
+def test_all_formats_of_the_contract_are_covered() -> None:
+    assert set(FORMATS) == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_exif_orientation_is_honoured(name: str, orientation: int) -> None:
+    """The photo comes out upright, and its size is what a person sees."""
+    upright = Image.new("RGB", (64, 48), "blue")
+    upright.paste("red", (0, 0, 32, 24))  # top left alone
+    stored = upright.transpose(INVERSE[orientation]) if orientation in INVERSE else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    result = decode(encoded(stored, name, exif=exif), SIZE, LIMITS)
+
+    assert (result.width, result.height) == (64, 48)
+    for corner, expected in zip(quadrants(result.pixels), [(255, 0, 0)] + [(0, 0, 255)] * 3, strict=True):
+        assert_close(corner, expected, tolerance=40 if name in {"JPEG", "AVIF", "WEBP"} else TOLERANCE)
+
+
+# What a camera held in that way does to the picture: the inverse of what shows it upright.
+INVERSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", [6, 8])
+def test_a_heic_is_turned_once(orientation: int) -> None:
+    """libheif turns the picture itself and its EXIF says so too: turning twice would be wrong."""
+    upright = Image.new("RGB", (64, 48), "blue")
+    upright.paste("red", (0, 0, 32, 24))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = upright.transpose(INVERSE[orientation])
+
+    result = decode(encoded(stored, "HEIF", quality=95, exif=exif.tobytes()), SIZE, LIMITS)
+
+    assert (result.width, result.height) == (64, 48)
+    assert_close(quadrants(result.pixels)[0], (255, 0, 0), tolerance=40)
+    assert_close(quadrants(result.pixels)[1], (0, 0, 255), tolerance=40)
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "expected"),
+    [
+        (halves().convert("L"), "PNG", (76, 76, 76)),
+        (halves().convert("P"), "PNG", (254, 0, 0)),
+        (halves().convert("1"), "PNG", None),
+        (halves().convert("CMYK"), "JPEG", (254, 0, 0)),
+        (halves().convert("CMYK"), "TIFF", (255, 0, 0)),
+        (Image.fromarray(np.full((48, 64), 40000, np.uint16)), "PNG", (156, 156, 156)),
+        (Image.fromarray(np.full((48, 64), 40000, np.uint16)), "TIFF", (156, 156, 156)),
+        (halves().convert("YCbCr"), "TIFF", (254, 0, 0)),
+    ],
+    ids=["grey", "palette", "bilevel", "cmyk-jpeg", "cmyk-tiff", "16-bit-png", "16-bit-tiff", "ycbcr-tiff"],
+)
+def test_every_mode_becomes_rgb(image: Image.Image, name: str, expected: tuple[int, ...] | None) -> None:
+    result = decode(encoded(image, name), SIZE, LIMITS)
+
+    assert result.pixels.shape == (SIZE, SIZE, 3)
+    if expected:
+        assert_close(quadrants(result.pixels)[0], expected)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bit_samples_are_stretched(mode: str) -> None:
+    ramp = np.tile(np.linspace(-1000, 70000, 64), (48, 1)).astype(np.int32 if mode == "I" else np.float32)
+
+    pixels = decode(encoded(Image.fromarray(ramp), "TIFF"), SIZE, LIMITS).pixels
+
+    assert pixels[0, 0, 0] < 10
+    assert pixels[0, -1, 0] > 245
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "GIF"])
+def test_transparent_pixels_become_white(name: str) -> None:
+    image = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
+    image.paste((255, 0, 0, 255), (0, 0, 32, 48))
+
+    pixels = decode(encoded(image, name), SIZE, LIMITS).pixels
+
+    assert_close(quadrants(pixels)[0], (255, 0, 0))
+    assert_close(quadrants(pixels)[1], (255, 255, 255))
+
+
+@pytest.mark.parametrize("name", ["GIF", "WEBP", "TIFF", "PNG", "AVIF"])
+def test_animated_files_give_their_first_frame(name: str) -> None:
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue", "green")]
+
+    data = encoded(frames[0], name, save_all=True, append_images=frames[1:])
+
+    assert_close(quadrants(decode(data, SIZE, LIMITS).pixels)[0], (255, 0, 0), tolerance=12)
+
+
+def test_a_jpeg_with_more_pictures_behind_it_is_a_jpeg() -> None:
+    data = encoded(halves(), "MPO", save_all=True, append_images=[halves("green", "white")])
+
+    result = decode(data, SIZE, LIMITS)
+
+    assert result.format == "JPEG"
+    assert_close(quadrants(result.pixels)[0], (254, 0, 0))
+
+
+def test_a_large_jpeg_is_scaled_down_like_a_small_one() -> None:
+    """Decoding at an eighth gives about the pixels that decoding in full does."""
+    small = decode(encoded(garment("t-shirt"), "PNG"), 224, LIMITS).pixels.astype(int)
+    large = decode(photo("t-shirt", (4000, 3000)), 224, LIMITS).pixels.astype(int)
+
+    assert np.abs(small - large).mean() < 4
+
+
+def test_a_heic_of_many_tiles_as_phones_make_it_is_read() -> None:
+    image = halves(size=(1024, 768))
+
+    data = encoded(image, "HEIF", quality=60, tile_size=128)
+
+    assert decode(data, SIZE, LIMITS).width == 1024
+
+
+@pytest.mark.parametrize("length", [4, 100, 1000, 5000])
+def test_a_truncated_photo_is_unreadable(length: int) -> None:
+    with pytest.raises(UnreadableImage, match="damaged or incomplete"):
+        decode(photo()[:length], SIZE, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"just some text",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        b"\x00" * 64,
+    ],
+)
+def test_what_is_no_photo_is_unsupported(data: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="JPEG"):
+        decode(data, SIZE, LIMITS)
+
+
+def test_a_format_that_pillow_knows_and_we_do_not_is_unsupported() -> None:
+    with pytest.raises(UnsupportedImage):
+        decode(encoded(halves(), "PPM"), SIZE, LIMITS)
+
+
+def test_an_empty_file_is_unreadable() -> None:
+    with pytest.raises(UnreadableImage, match="empty"):
+        decode(b"", SIZE, LIMITS)
+
+
+def test_a_file_over_the_limit_is_too_large() -> None:
+    with pytest.raises(ImageTooLarge, match="1,000"):
+        decode(photo(), SIZE, Limits(file_bytes=1000))
+
+
+@pytest.mark.parametrize(
+    ("size", "limits"),
+    [((101, 100), Limits(pixels=10_000)), ((2001, 1), Limits(side=2000)), ((1, 2001), Limits(side=2000))],
+)
+def test_an_image_over_the_limits_is_too_large(size: tuple[int, int], limits: Limits) -> None:
+    with pytest.raises(ImageTooLarge, match=f"{size[0]:,} × {size[1]:,}"):
+        decode(encoded(Image.new("RGB", size), "PNG"), SIZE, limits)
+
+
+@pytest.mark.parametrize("side", [7100, 10_000, 20_000, 60_000])
+def test_a_png_that_claims_too_many_pixels_is_refused_by_its_header(side: int) -> None:
+    """Above 50, 89 and 178 megapixels, where Pillow has limits of its own; there are no pixels to decode."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    idat = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+    with pytest.raises(ImageTooLarge, match="megapixels"):
+        decode(b"\x89PNG\r\n\x1a\n" + chunk + idat, SIZE, LIMITS)
+
+
+def test_formats_are_known_by_their_first_bytes() -> None:
+    assert all(is_known_format(encoded(halves(), name)[:64]) for name in FORMATS)
+    assert not is_known_format(b'{"url": "https://example.com/photo.jpg"}')
+    assert not is_known_format(b"")
+
+
+def test_the_embedded_thumbnail_of_a_heic_is_not_taken_for_the_photo() -> None:
+    heif = pillow_heif.from_pillow(halves("green", "green", (512, 512)))
+    buffer = io.BytesIO()
+    heif.save(buffer, quality=80)
+
+    assert_close(quadrants(decode(buffer.getvalue(), SIZE, LIMITS).pixels)[0], (0, 128, 0), tolerance=12)
