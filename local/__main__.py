@@ -5,10 +5,11 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from local.aws import BUCKET, TABLE, create_resources, environment, start_server
-from local.function import Function
+from local.aws import BUCKET, TABLE, create_resources, environment, new_session, start_server
+from local.function import Function, FunctionError
 from local.gateway import make_gateway
 from local.triggers import QueueTrigger
 
@@ -30,7 +31,11 @@ def main() -> int:
     try:
         _run(arguments.port, arguments.aws_port)
     except KeyboardInterrupt:
-        print("\nStopped.")
+        pass
+    except FunctionError as error:
+        print(f"The function does not start: {': '.join(error.args)}", file=sys.stderr)
+        return 1
+    print("\nStopped.")
     return 0
 
 
@@ -46,23 +51,23 @@ def _run(port: int, aws_port: int) -> None:
         "POWERTOOLS_METRICS_DISABLED": "true",
     }
     concurrency = os.cpu_count() or 1
-    server = start_server(_HOST, aws_port)
-    function = Function(settings, concurrency)
-    try:
-        resources = create_resources(endpoint)
-        uploads = [
-            QueueTrigger(function, resources.sqs, resources.uploads_url, resources.failures_url)
-            for _ in range(concurrency)
-        ]
-        for trigger in [*uploads, QueueTrigger(function, resources.sqs, resources.failures_url)]:
-            trigger.start()
+    with ExitStack() as running:  # ends in the opposite order of its beginning
+        server = start_server(_HOST, aws_port)
+        running.callback(server.stop)
+        function = Function(settings, concurrency)
+        running.callback(function.stop)
+        resources = create_resources(new_session(), endpoint)
         function.warm_up()
+        queues = [(resources.uploads_url, resources.failures_url)] * concurrency + [(resources.failures_url, None)]
+        triggers = [QueueTrigger(function, resources.sqs, *urls) for urls in queues]
+        for trigger in triggers:
+            trigger.start()
+            running.callback(trigger.join)
+        for trigger in triggers:
+            running.callback(trigger.stop)
         gateway = make_gateway(function, _HOST, port)
         print(_welcome(port, endpoint), flush=True)
         gateway.serve_forever()
-    finally:
-        function.stop()
-        server.stop()
 
 
 def _welcome(port: int, endpoint: str) -> str:

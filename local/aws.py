@@ -1,5 +1,6 @@
 """AWS on this machine: moto's server with the bucket, the table and the queues, as the template describes them."""
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,9 +48,13 @@ def start_server(host: str, port: int) -> ThreadedMotoServer:
     return server
 
 
-def create_resources(endpoint: str | None) -> Resources:
-    """Make the table, the queues, and the bucket whose events go to the queue; None is whatever AWS is at hand."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=_REGION)  # noqa: S106 - any will do
+def new_session() -> boto3.Session:
+    """A session with credentials, of which any will do."""
+    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=_REGION)  # noqa: S106
+
+
+def create_resources(session: boto3.Session, endpoint: str | None = None) -> Resources:
+    """Make the table, the queues, and the bucket whose events go to the queue, at AWS or at an endpoint of its kind."""
     resources = read_template()["Resources"]
     table = resources["ClassificationsTable"]["Properties"]
     session.client("dynamodb", endpoint_url=endpoint).create_table(
@@ -57,7 +62,7 @@ def create_resources(endpoint: str | None) -> Resources:
     )
     sqs = session.client("sqs", endpoint_url=endpoint)
     dead_letters = _create_queue(sqs, "dead-letters")
-    redrive = f'{{"deadLetterTargetArn": "{_arn(sqs, dead_letters)}", "maxReceiveCount": "{_REDELIVERIES}"}}'
+    redrive = json.dumps({"deadLetterTargetArn": _arn(sqs, dead_letters), "maxReceiveCount": _REDELIVERIES})
     failures = _create_queue(sqs, "failures", RedrivePolicy=redrive)
     uploads = _create_queue(sqs, "uploads")
     s3 = session.client("s3", endpoint_url=endpoint)

@@ -1,27 +1,24 @@
-"""Runs the Lambda function as AWS does: in processes of their own, each with one event at a time."""
+"""Runs the Lambda function as AWS does: in execution environments of their own, each with one event at a time."""
 
 import json
-import logging
 import os
+import queue
 import signal
-import threading
 import time
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 _MEMORY_MB = 1769  # what buys one vCPU on Lambda
-_TIMEOUT_SECONDS = 60
-
-logger = logging.getLogger(__name__)
+_TIMEOUT_SECONDS = 60  # the template's
 
 
 class FunctionError(Exception):
-    """The function raised; the arguments are the error's type and message, as Lambda reports them."""
+    """The function raised or died; the arguments are the error's type and message, as Lambda reports them."""
 
 
 @dataclass
@@ -44,74 +41,93 @@ class Context:
 
 
 class Function:
-    """A pool of execution environments, each of them a process with its own interpreter and model."""
+    """As many execution environments as may work at once; an event waits until one is idle."""
 
-    def __init__(self, environment: Mapping[str, str], concurrency: int) -> None:
-        self._environment = dict(environment)
-        self._concurrency = concurrency
-        self._lock = threading.Lock()
-        self._pool = self._start()
+    def __init__(self, settings: Mapping[str, str], concurrency: int) -> None:
+        self._settings = dict(settings)
+        self._environments = [_Environment(self._settings) for _ in range(concurrency)]
+        self._idle: queue.Queue[_Environment] = queue.Queue()
+        for environment in self._environments:
+            self._idle.put(environment)
 
     def warm_up(self) -> None:
-        """Return once every environment has loaded the function and its model."""
-        for ready in [self._pool.submit(_warm_up) for _ in range(self._concurrency)]:
-            ready.result()
+        """Return once every environment has loaded the function and its model; raises `FunctionError` if one can't."""
+        health = {"httpMethod": "GET", "path": "/health", "requestContext": {"requestId": "warm-up"}}
+        for environment in self._environments:
+            environment.send(health)
+        for environment in self._environments:
+            environment.receive()
 
     def invoke(self, event: Any) -> Any:
-        """The function's answer; raises `FunctionError` if it raised, or if its process died."""
-        pool = self._pool
+        """The function's answer; raises `FunctionError` if it raised, took too long, or if its process died."""
+        environment = self._idle.get()
         try:
-            answer = json.loads(pool.submit(_invoke, json.dumps(event)).result())
-        except BrokenProcessPool:
-            logger.error("An execution environment died; starting others.")  # noqa: TRY400 - its trace says no more
-            self._replace(pool)
+            environment.send(event)
+            return environment.receive()
+        finally:
+            self._idle.put(environment)
+
+    def stop(self) -> None:
+        """End each process once it is idle; events that come later wait for ever."""
+        for _ in self._environments:
+            self._idle.get().end()
+
+
+class _Environment:
+    """A process with its own interpreter, clients and model; started anew when it dies, as on Lambda."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self._settings = settings
+        self._start()
+
+    def send(self, event: Any) -> None:
+        """Begin an invocation; a process that died meanwhile shows in `receive`."""
+        with suppress(BrokenPipeError):
+            self._connection.send(json.dumps(event))
+
+    def receive(self) -> Any:
+        """The invocation's answer."""
+        if not self._connection.poll(_TIMEOUT_SECONDS):
+            self._restart()
+            raise FunctionError("Sandbox.Timedout", f"Task timed out after {_TIMEOUT_SECONDS} seconds")
+        try:
+            answer = json.loads(self._connection.recv())
+        except (EOFError, ConnectionError):
+            self._restart()
             raise FunctionError("Runtime.ExitError", "The function's process ended.") from None
         if "errorType" in answer:
             raise FunctionError(answer["errorType"], answer["errorMessage"])
         return answer["answer"]
 
-    def stop(self) -> None:
-        """End the processes; events that they still hold are given up."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def end(self) -> None:
+        """Kill the process."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
 
-    def _replace(self, broken: ProcessPoolExecutor) -> None:
-        with self._lock:
-            if self._pool is broken:
-                self._pool = self._start()
+    def _start(self) -> None:
+        context = get_context("spawn")  # a fork would copy threads' locks
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the end of either process shows at the other's end
 
-    def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._concurrency,
-            mp_context=get_context("spawn"),
-            initializer=_initialise,
-            initargs=(self._environment, os.getpid()),
-        )
-
-
-def _initialise(environment: dict[str, str], parent: int) -> None:
-    """Set a worker up: its settings, and that it ends with the local system, however that ends."""
-    os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    def _restart(self) -> None:
+        self.end()
+        self._start()
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def _work(connection: "Connection[str, str]", settings: dict[str, str]) -> None:
+    """In the process: answer events until the local system ends, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
+    os.environ.update(settings)
+    from classifier.app import lambda_handler  # noqa: PLC0415 - it reads its settings while it is imported
 
-
-def _warm_up() -> None:
-    _invoke(json.dumps({"httpMethod": "GET", "path": "/health", "requestContext": {"requestId": "warm-up"}}))
-    time.sleep(0.1)  # so that one worker does not take the warm-up of another
-
-
-def _invoke(event: str) -> str:
-    """In a worker: the answer or the error as JSON, as Lambda's runtime sends them."""
-    from classifier.app import lambda_handler  # noqa: PLC0415 - only here are the function's settings in place
-
-    try:
-        return json.dumps({"answer": lambda_handler(json.loads(event), Context())})
-    except Exception as error:  # whatever it is, Lambda reports it
-        return json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            event = json.loads(connection.recv())
+            try:
+                answer = {"answer": lambda_handler(event, Context())}
+            except Exception as error:  # whatever it is, Lambda reports it
+                answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            connection.send(json.dumps(answer))

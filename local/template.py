@@ -1,5 +1,6 @@
 """What the local system takes from `template.yaml`, so that neither says it twice."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
+@cache
 def read_template() -> dict[str, Any]:
     """The template, with its short intrinsic functions in their long form."""
     template: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader's child

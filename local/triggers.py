@@ -21,44 +21,59 @@ if TYPE_CHECKING:
 
 _TRIES = 3  # the first and two more, as Lambda does with an asynchronous event
 _BATCH = 10
-_WAIT_SECONDS = 5
 
 logger = logging.getLogger(__name__)
 
 
-class QueueTrigger(threading.Thread):
-    """Hands a queue's messages to the function, until it is stopped.
+class QueueTrigger:
+    """Hands a queue's messages to the function, in a thread of its own, from `start` to `stop`.
 
     A message that fails three times goes to `failures` as the record that Lambda would send there, or, where there is
     no such queue, stays for the queue's own redrive policy.
     """
 
-    def __init__(self, function: Function, sqs: "SQSClient", queue_url: str, failures_url: str | None = None) -> None:
-        super().__init__(daemon=True)
+    def __init__(  # noqa: PLR0913 - the tests wait for nothing
+        self,
+        function: Function,
+        sqs: "SQSClient",
+        queue_url: str,
+        failures_url: str | None = None,
+        *,
+        wait_seconds: int = 1,
+        retry_seconds: int = 1,
+    ) -> None:
         self._function = function
         self._sqs = sqs
         self._queue_url = queue_url
         self._failures_url = failures_url
+        self._wait_seconds = wait_seconds
+        self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.start = self._thread.start
+        self.join = self._thread.join
 
-    def run(self) -> None:
-        """Poll."""
+    def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                messages = self._sqs.receive_message(
-                    QueueUrl=self._queue_url,
-                    MaxNumberOfMessages=_BATCH,
-                    WaitTimeSeconds=_WAIT_SECONDS,
-                    MessageSystemAttributeNames=["All"],
-                ).get("Messages", [])
-                if messages:
-                    self._deliver(messages)
+                self.poll()
             except (BotoCoreError, ClientError):
                 if not self._stopped.wait(1):
                     logger.exception("The queue could not be read")
 
+    def poll(self) -> None:
+        """Wait for messages, hand them to the function, and deal with those that it failed on."""
+        messages = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=_BATCH,
+            WaitTimeSeconds=self._wait_seconds,
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages", [])
+        if messages:
+            self._deliver(messages)
+
     def stop(self) -> None:
-        """Poll no more."""
+        """Poll no more; `join` returns once the last messages are dealt with."""
         self._stopped.set()
 
     def _deliver(self, messages: "list[MessageTypeDef]") -> None:
@@ -75,7 +90,9 @@ class QueueTrigger(threading.Thread):
                 self._delete(message)
             else:
                 self._sqs.change_message_visibility(
-                    QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=1
+                    QueueUrl=self._queue_url,
+                    ReceiptHandle=message["ReceiptHandle"],
+                    VisibilityTimeout=self._retry_seconds,
                 )
 
     def _delete(self, message: "MessageTypeDef") -> None:

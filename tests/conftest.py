@@ -30,30 +30,42 @@ from api_events import api_event
 from classifier.app import dispatch
 from classifier.model import Model
 from classifier.services import Services
-from local.aws import BUCKET, create_resources
+from local.aws import BUCKET, Resources, create_resources, new_session
 from local.function import Context
+from photo_server import PhotoServer
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
-    """The committed model; loading it takes a while."""
-    return Model(ROOT / "model")
+def session() -> boto3.Session:
+    """Makes clients quickly: it reads the descriptions of AWS's services once."""
+    return new_session()
 
 
 @pytest.fixture
-def aws() -> Iterator[None]:
+def aws(session: boto3.Session) -> Iterator[Resources]:
     """An AWS account of the test's own, with the table, the queues and the bucket."""
     with mock_aws():
-        create_resources(None)
-        yield
+        yield create_resources(session)
+
+
+@pytest.fixture(scope="session")
+def loaded_services() -> Services:
+    """Services whose clients talk to whichever account is mocked at the time."""
+    services = Services.from_environment(os.environ)
+    services.model.check()
+    return services
 
 
 @pytest.fixture
-def services(aws: None, model: Model) -> Services:
+def services(aws: Resources, loaded_services: Services) -> Services:
     """What the handlers are given, in the test's account."""
-    services = Services.from_environment(os.environ)
-    services.__dict__["model"] = model  # a cached property: as if it had been used before
-    return services
+    return loaded_services
+
+
+@pytest.fixture(scope="session")
+def model(loaded_services: Services) -> Model:
+    """The committed model."""
+    return loaded_services.model
 
 
 @pytest.fixture
@@ -81,9 +93,17 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(aws: None) -> Bucket:
+def bucket(aws: Resources, session: boto3.Session) -> Bucket:
     """The test's bucket."""
-    return Bucket(boto3.client("s3"))
+    return Bucket(session.client("s3"))
+
+
+@pytest.fixture
+def photo_server() -> Iterator[PhotoServer]:
+    """A web server with photos."""
+    server = PhotoServer()
+    yield server
+    server.stop()
 
 
 @dataclass(frozen=True)

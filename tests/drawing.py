@@ -38,9 +38,7 @@ def _t_shirt(draw: ImageDraw.ImageDraw) -> None:
 
 
 def _pants(draw: ImageDraw.ImageDraw) -> None:
-    draw.polygon(
-        [(130, 30), (270, 30), (290, 380), (225, 380), (200, 140), (175, 380), (110, 380)], fill=(40, 55, 95)
-    )
+    draw.polygon([(130, 30), (270, 30), (290, 380), (225, 380), (200, 140), (175, 380), (110, 380)], fill=(40, 55, 95))
     draw.rectangle((128, 30, 272, 50), fill=(30, 42, 75))
     draw.line((200, 50, 200, 140), fill=(25, 35, 65), width=3)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from classifier import photos
 from classifier.errors import PhotoError
 

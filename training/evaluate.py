@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from classifier.model import Model, softmax
 
+from classifier.model import Model, softmax
 from training.dataset import DatasetError, Split, read_split
 
 _Z95 = 1.959964  # the normal distribution's 97.5 % point, for a two-sided 95 % interval

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from classifier.model import DESCRIPTION_FILE, NETWORK_FILE, Model, softmax
 
+from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
+from classifier.model import Model, softmax
 from training.dataset import DatasetError, Split, read_split
 from training.evaluate import collect_logits, confusion_matrix, f1_by_label, log_loss, measure
 from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE

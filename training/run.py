@@ -1,5 +1,4 @@
 """The files of a run's folder: what `train` hands to `publish`. TensorFlow is in the former's process alone."""
 
-NETWORK_FILE = "clothing.tflite"
 RECIPE_FILE = "recipe.json"
 VALIDATION_LOGITS_FILE = "validation_logits.npy"

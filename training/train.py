@@ -17,9 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from classifier.description import NETWORK_FILE
 from training import network
 from training.dataset import DatasetError, Split, read_split
-from training.run import NETWORK_FILE, RECIPE_FILE, VALIDATION_LOGITS_FILE
+from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def create_uploads() -> Response[str]:
 @_resolver.get("/model")
 def read_model() -> Response[str]:
     """What the model is and how well it knows."""
-    description = _services().model.description
+    description = _services().description
     return _answer(
         HTTPStatus.OK,
         {
@@ -188,7 +188,7 @@ def _classify_request() -> tuple[Classification, tuple[str, ...]]:
         expires_at = classification.created_at + timedelta(days=services.settings.retention_days)
         services.records.create([classification], expires_at)
     report(classification, stopwatch)
-    return classification, services.model.description.labels
+    return classification, services.description.labels
 
 
 def _requested_photo(services: Services) -> tuple[bytes, Source]:
@@ -245,7 +245,7 @@ def _checked_file(file: object) -> tuple[str, str]:
         raise InvalidRequest(
             'Each of `files` must be an object such as {"name": "front.jpg", "content_type": "image/jpeg"}.'
         )
-    if not 0 < len(name.encode(errors="replace")) <= _LONGEST_NAME or _FORBIDDEN_IN_NAMES.search(name):
+    if not _is_file_name(name):
         raise InvalidRequest(
             f"A file's `name` must have 1 to {_LONGEST_NAME} bytes, and no slash, no control character and no '${{'."
         )
@@ -253,6 +253,14 @@ def _checked_file(file: object) -> tuple[str, str]:
     if content_type not in _IMAGE_TYPES:
         raise InvalidRequest(f"A file's `content_type` must be one of {', '.join(_IMAGE_TYPES)}.")
     return name, content_type
+
+
+def _is_file_name(name: str) -> bool:
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
+        return False
+    return 0 < length <= _LONGEST_NAME and not _FORBIDDEN_IN_NAMES.search(name)
 
 
 def _unused(name: str, taken: set[str]) -> str:

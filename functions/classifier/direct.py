@@ -20,4 +20,4 @@ def handle_direct(event: dict[str, Any], services: Services) -> dict[str, float]
         data = services.downloader.fetch(event["url"])
     classification = classify(data, Origin.new(data, Source.URL), services, stopwatch)
     report(classification, stopwatch)
-    return {label: classification.scores[label] for label in services.model.description.labels}
+    return {label: classification.scores[label] for label in services.description.labels}

@@ -18,7 +18,7 @@ Each message is written for the person who sent the photo: it names no path, hos
 from http import HTTPStatus
 from typing import ClassVar
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's, not Python's
 
 
 class ClassifierError(Exception):
@@ -85,4 +85,4 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.response["Error"]["Code"] in _THROTTLED
-    return isinstance(error, HTTPClientError | Busy)
+    return isinstance(error, HTTPClientError | ConnectionError | Busy)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import boto3
 from botocore.config import Config
 
+from classifier.description import Description
 from classifier.download import Downloader
 from classifier.records import Records
 from classifier.settings import Settings
@@ -43,6 +44,11 @@ class Services:
             records=Records(boto3.client("dynamodb", config=patience), settings.table),
             downloader=Downloader(settings.limits.file_bytes, allow_loopback=settings.allow_loopback_urls),
         )
+
+    @cached_property
+    def description(self) -> Description:
+        """What is known of the network without loading it."""
+        return Description.read(self.settings.model_directory)
 
     @cached_property
     def model(self) -> "Model":

@@ -113,7 +113,7 @@ def _synchronise_row(
 ) -> Classification | None:
     """One compare-and-swap: see the object, write the row that follows from it; raises `Conflict` if it changed."""
     stopwatch = Stopwatch()
-    version = services.model.description.version
+    version = services.description.version
     etag = _settled_etag(row, version)
     try:
         condition: dict[str, Any] = {"IfNoneMatch": f'"{etag}"'} if etag else {}
@@ -159,11 +159,11 @@ def _classify_object(
             data = answer["Body"].read()
         return classify(data, origin, services, stopwatch)
     except PhotoError as error:
-        return failed(error, size, origin, services.model.description.version)
+        return failed(error, size, origin, services.description.version)
 
 
 def _give_up(answer: "GetObjectOutputTypeDef", origin: Origin, services: Services, _: Stopwatch) -> Classification:
-    return failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.model.description.version)
+    return failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.description.version)
 
 
 def _for_each_object(event: dict[str, Any], services: Services, conclude: "Conclude") -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
+from PIL import Image
+
 from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
 from classifier.photos import FORMATS, Limits, decode, is_known_format
 from drawing import encoded, garment, photo
-from PIL import Image
 
 SIZE = 32
 LIMITS = Limits()

@@ -1,0 +1,48 @@
+"""What the folder `model/` says of its network. Reading it needs neither numpy nor the runtime."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+NETWORK_FILE = "clothing.tflite"
+DESCRIPTION_FILE = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What `model.json` says of the network beside it.
+
+    `labels` are in the order of the network's outputs. `input_size` is the side, in pixels, of the square it takes.
+    `temperature` divides the logits before the softmax (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    A confidence below `review_threshold` wants a person's look. `metrics` are the figures of its evaluation, by split.
+    """
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    input_size: int
+    temperature: float
+    review_threshold: float
+    sha256: str
+    metrics: dict[str, dict[str, float]]
+
+    @property
+    def accuracy(self) -> float:
+        """On the photos of senders that training never saw, or if nobody measured that, on the validation photos."""
+        return (self.metrics.get("test") or self.metrics["validation"])["accuracy"]
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Read `directory/model.json`; raises `OSError`, `ValueError` or `KeyError` where it is not as it should be."""
+        content: dict[str, Any] = json.loads((directory / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        return cls(
+            name=content["name"],
+            version=content["version"],
+            labels=tuple(content["labels"]),
+            input_size=content["input"]["width"],
+            temperature=content["temperature"],
+            review_threshold=content["review_threshold"],
+            sha256=content["sha256"],
+            metrics=content["metrics"],
+        )

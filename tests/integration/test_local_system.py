@@ -1,0 +1,290 @@
+"""The whole road: the local system in a process of its own, plain boto3 on one side, plain HTTP on the other."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import pytest
+import requests
+
+from classifier.description import Description
+from conftest import ROOT
+from drawing import photo
+from photo_server import PhotoServer
+
+T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
+PATIENCE = 20  # seconds; a photo takes well under one, and a loaded machine may take more
+LABELS = Description.read(ROOT / "model").labels
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(port: int, aws_port: int, output: Path) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
+    command = [sys.executable, "-m", "local", "--port", str(port), "--aws-port", str(aws_port)]
+    with output.open("wb") as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, env={**environment, "PYTHONPATH": "functions"}, stdout=log, stderr=subprocess.STDOUT
+        )
+
+
+def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:
+    command = ["pgrep", "-P", str(process.pid), "-f", "spawn_main"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def eventually(look: Callable[[], Any], wanted: Callable[[Any], bool], patience: float = PATIENCE) -> Any:
+    """What `look` sees once it is `wanted`; fails with what it saw last."""
+    deadline = time.monotonic() + patience
+    while not wanted(seen := look()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {patience} seconds"
+        time.sleep(0.05)
+    return seen
+
+
+@dataclass(frozen=True)
+class System:
+    """A running local system, as its users see it."""
+
+    process: "subprocess.Popen[bytes]"
+    url: str
+    aws_url: str
+    output: Path
+
+    @property
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=self.aws_url, region_name="us-east-1")
+
+    def upload(self, identifier: str, data: bytes) -> None:
+        self.s3.put_object(Bucket="photos", Key=f"uploads/{identifier}", Body=data)
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.url + path, timeout=30)
+
+    def classification(self, identifier: str, wanted: Callable[[Any], bool]) -> Any:
+        """What the API tells of the photo, once it is as wanted."""
+        return eventually(lambda: self.get(f"/classifications/{quote(identifier)}").json(), wanted)
+
+
+def is_healthy(process: "subprocess.Popen[bytes]", url: str, output: Path) -> bool:
+    assert process.poll() is None, output.read_text()
+    try:
+        return requests.get(f"{url}/health", timeout=30).ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A local system on free ports; Ctrl-C ends it, and it must end well."""
+    output = tmp_path_factory.mktemp("local") / "output.txt"
+    port, aws_port = free_port(), free_port()
+    process = start(port, aws_port, output)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        eventually(lambda: is_healthy(process, url, output), bool, 60)
+        yield System(process, url, f"http://127.0.0.1:{aws_port}", output)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert "Traceback" not in output.read_text()
+        assert "Stopped." in output.read_text()
+    finally:
+        process.kill()
+
+
+def status(*wanted: str) -> Callable[[Any], bool]:
+    return lambda content: content.get("status") in wanted
+
+
+def test_it_says_how_to_upload_and_read(system: System) -> None:
+    said = system.output.read_text()
+
+    assert f"aws --endpoint-url {system.aws_url} s3 cp photo.jpg s3://photos/uploads/photo.jpg" in said
+    assert f"curl {system.url}/classifications/photo.jpg" in said
+
+
+def test_an_uploaded_photo_gets_its_label_an_overwritten_one_another_and_a_deleted_one_none(system: System) -> None:
+    system.upload("listing-42/front.jpg", T_SHIRT)
+    first = system.classification("listing-42/front.jpg", status("SUCCEEDED", "FAILED"))
+    assert (first["label"], first["batch_id"], first["source"]) == ("t-shirt", "listing-42", "s3")
+
+    system.upload("listing-42/front.jpg", PANTS)
+    system.classification("listing-42/front.jpg", lambda content: content["label"] == "pants")
+
+    system.s3.delete_object(Bucket="photos", Key="uploads/listing-42/front.jpg")
+    gone = system.classification("listing-42/front.jpg", lambda content: "error" in content and "id" not in content)
+    assert gone["error"]["code"] == "not_found"
+    assert system.get("/classifications/listing-42/front.jpg").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"this is no photo", "unsupported_image"),
+        (b"", "unreadable_image"),
+        (b"\xff\xd8\xff" + bytes(30 * 10**6), "image_too_large"),
+        (T_SHIRT[:5000], "unreadable_image"),
+    ],
+    ids=["text", "empty", "30 MB", "truncated"],
+)
+def test_an_awkward_file_has_a_record_that_tells_why(system: System, data: bytes, code: str) -> None:
+    identifier = f"awkward/{code}-{len(data)}.jpg"
+    system.upload(identifier, data)
+
+    record = system.classification(identifier, status("SUCCEEDED", "FAILED"))
+
+    assert (record["status"], record["error"]["code"]) == ("FAILED", code)
+    assert "Traceback" not in json.dumps(record)
+
+
+@pytest.mark.parametrize("name", ["with space.jpg", "a+b.jpg", "é.jpg", "100%.jpg", "a%20b.jpg", "日本/👕.jpg"])
+def test_an_awkward_key_is_found_again(system: System, name: str) -> None:
+    system.upload(name, T_SHIRT)
+
+    record = system.classification(name, status("SUCCEEDED", "FAILED"))
+
+    assert (record["id"], record["label"]) == (name, "t-shirt")
+
+
+def test_a_client_of_the_tutorials_works_unchanged(system: System, photo_server: PhotoServer) -> None:
+    url = photo_server.serve("/pants.jpg", PANTS)
+
+    for endpoint in ("/predict", "/2015-03-31/functions/function/invocations"):
+        result = requests.post(system.url + endpoint, json={"url": url}, timeout=30).json()
+        assert list(result) == list(LABELS)
+        assert max(result, key=result.get) == "pants"
+
+
+def test_the_function_can_be_invoked_by_the_sdk(system: System, photo_server: PhotoServer) -> None:
+    client = boto3.client("lambda", endpoint_url=system.url, region_name="us-east-1")
+
+    good = client.invoke(FunctionName="f", Payload=json.dumps({"url": photo_server.serve("/p", PANTS)}))
+    bad = client.invoke(FunctionName="f", Payload=b"{}")
+
+    assert "FunctionError" not in good
+    assert list(json.load(good["Payload"])) == list(LABELS)
+    assert bad["FunctionError"] == "Unhandled"
+    assert json.load(bad["Payload"])["errorType"] == "InvalidRequest"
+
+
+def test_image_bytes_are_classified_and_kept(system: System) -> None:
+    answer = requests.post(
+        f"{system.url}/classifications", data=T_SHIRT, headers={"Content-Type": "image/jpeg"}, timeout=30
+    )
+
+    assert answer.status_code == 201
+    assert system.get(answer.headers["Location"]).json() == answer.json()
+
+
+def test_photos_go_up_by_presigned_forms(system: System) -> None:
+    files = [{"name": "front.jpg", "content_type": "image/jpeg"}, {"name": "é 1.jpg", "content_type": "image/jpeg"}]
+    batch = requests.post(f"{system.url}/uploads", json={"files": files}, timeout=30).json()
+    assert system.get(batch["items"][0]["status_url"]).headers["Retry-After"]
+
+    for item in batch["items"]:
+        posted = requests.post(item["url"], data=item["fields"], files={"file": ("photo", T_SHIRT)}, timeout=30)
+        assert posted.status_code == 204, posted.text
+
+    for item in batch["items"]:
+        record = eventually(lambda: system.get(item["status_url"]).json(), status("SUCCEEDED"))  # noqa: B023
+        assert (record["label"], record["batch_id"], record["id"]) == ("t-shirt", batch["batch_id"], item["id"])
+
+
+def test_an_unchanged_answer_is_304(system: System) -> None:
+    system.upload("unchanged.jpg", T_SHIRT)
+    system.classification("unchanged.jpg", status("SUCCEEDED"))
+    etag = system.get("/classifications/unchanged.jpg").headers["ETag"]
+
+    answer = requests.get(f"{system.url}/classifications/unchanged.jpg", headers={"If-None-Match": etag}, timeout=30)
+
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_a_request_larger_than_lambda_takes_is_told_of_uploads(system: System) -> None:
+    answer = requests.post(f"{system.url}/predict", data=bytes(5 * 2**20), timeout=30)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "image_too_large")
+    assert "POST /uploads" in answer.json()["error"]["message"]
+
+
+def test_many_uploads_at_once_all_get_their_label(system: System) -> None:
+    for number in range(40):
+        system.upload(f"many/{number}.jpg", PANTS if number % 2 else T_SHIRT)
+
+    for number in range(40):
+        record = system.classification(f"many/{number}.jpg", status("SUCCEEDED", "FAILED"))
+        assert record["label"] == ("pants" if number % 2 else "t-shirt")
+
+
+def test_each_photo_has_one_line_in_the_log(system: System) -> None:
+    system.upload("logged.jpg", T_SHIRT)
+    system.classification("logged.jpg", status("SUCCEEDED"))
+
+    def lines() -> list[Any]:
+        parsed = [json.loads(line) for line in system.output.read_text().splitlines() if line.startswith("{")]
+        return [line for line in parsed if line.get("id") == "logged.jpg"]
+
+    (line,) = eventually(lines, bool)
+    assert (line["message"], line["label"]) == ("classified", "t-shirt")
+    assert set(line["milliseconds"]) == {"fetch", "decode", "infer", "store"}
+
+
+def test_a_worker_that_is_killed_is_replaced(system: System) -> None:
+    workers = workers_of(system.process)
+    assert workers
+
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+
+    eventually(lambda: system.get("/health").status_code, lambda code: code == 200)
+    system.upload("after.jpg", T_SHIRT)
+    assert system.classification("after.jpg", status("SUCCEEDED"))["label"] == "t-shirt"
+
+
+def test_a_taken_port_is_told(system: System, tmp_path: Path) -> None:
+    taken = int(system.url.rpartition(":")[2])
+    output = tmp_path / "output.txt"
+
+    code = start(taken, free_port(), output).wait(30)
+
+    assert code == 1
+    assert output.read_text() == f"Port {taken} is taken. Choose another: make run PORT={taken + 1}\n"
+
+
+def test_nothing_stays_behind_when_it_is_killed(tmp_path: Path) -> None:
+    """Not even its workers, which nobody tells."""
+    output = tmp_path / "output.txt"
+    port = free_port()
+    process = start(port, free_port(), output)
+    try:
+        eventually(lambda: is_healthy(process, f"http://127.0.0.1:{port}", output), bool, 60)
+        workers = workers_of(process)
+    finally:
+        process.kill()
+        process.wait()
+
+    eventually(lambda: [worker for worker in workers if _is_running(worker)], lambda left: not left)
+
+
+def _is_running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")

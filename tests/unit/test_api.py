@@ -1,0 +1,441 @@
+"""The HTTP API: statuses, headers, bodies."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from api_events import api_event
+from classifier import uploads
+from classifier.app import dispatch
+from classifier.download import Downloader
+from classifier.errors import ClassifierError
+from classifier.model import Model
+from classifier.records import Classification, Source, Status
+from classifier.services import Services
+from conftest import Api, Bucket
+from drawing import encoded, garment, photo
+from local.aws import BUCKET
+from local.function import Context
+from photo_server import PhotoServer
+
+T_SHIRT = photo("t-shirt")
+KEY, ID = "uploads/listing-42/front.jpg", "listing-42/front.jpg"
+JSON = "application/json"
+
+
+def assert_error(answer: Any, status: int, code: str) -> None:
+    """Every error has the contract's form, and says something to a person."""
+    assert answer.status == status, answer.body
+    assert answer.json == {
+        "error": {"code": code, "message": answer.json["error"]["message"]},
+        "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+    }
+    assert len(answer.json["error"]["message"]) > 10
+    assert not re.search(r"Traceback|\.py|/var|/work|Exception|boto", answer.body)
+
+
+def classify_upload(services: Services, bucket: Bucket, data: bytes = T_SHIRT) -> None:
+    bucket.put(KEY, data)
+    uploads.synchronise(BUCKET, KEY, services)
+
+
+# Predictions
+
+
+def test_predict_answers_a_url_with_the_flat_map_in_label_order(
+    api: Api, model: Model, photo_server: PhotoServer
+) -> None:
+    answer = api.request("POST", "/predict", {"url": photo_server.serve("/photo.jpg", T_SHIRT)})
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == JSON
+    assert tuple(answer.json) == model.description.labels
+    assert sum(answer.json.values()) == pytest.approx(1)
+
+
+def test_a_client_of_the_tutorials_works_unchanged(api: Api, photo_server: PhotoServer) -> None:
+    """It loops over the map and takes the largest."""
+    result = api.request("POST", "/predict", {"url": photo_server.serve("/p.jpg", T_SHIRT)}).json
+
+    best, best_score = None, 0.0
+    for label, score in result.items():
+        if score > best_score:
+            best, best_score = label, score
+
+    assert best == "t-shirt"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/jpeg", "image/png", "IMAGE/WHATEVER", "application/octet-stream", JSON]
+)
+def test_predict_answers_bytes_whatever_they_are_called(api: Api, content_type: str) -> None:
+    answer = api.request("POST", "/predict", body=T_SHIRT, headers={"content-type": content_type})
+
+    assert answer.status == 200
+    assert max(answer.json, key=answer.json.get) == "t-shirt"
+
+
+@pytest.mark.parametrize("stage", [None, "prod"])
+def test_location_names_the_classification_that_was_written(api: Api, stage: str | None) -> None:
+    predicted = api.request("POST", "/predict", body=T_SHIRT, stage=stage)
+
+    location = predicted.headers["location"]
+    prefix = f"/{stage}" if stage else ""
+    assert location.startswith(f"{prefix}/classifications/")
+    read = api.request("GET", location.removeprefix(prefix), stage=stage).json
+    assert {p["label"]: p["score"] for p in read["predictions"]} == predicted.json
+    assert read["source"] == "bytes"
+    assert read["id"] == location.rpartition("/")[2]
+
+
+def test_a_path_that_still_holds_the_stage_is_routed(api: Api) -> None:
+    event = api_event("POST", "/prod/predict", body=T_SHIRT)
+    event["requestContext"] |= {"stage": "prod", "path": "/prod/predict"}
+
+    answer: Any = dispatch(event, Context(), api.services)  # type: ignore[arg-type]
+
+    assert answer["statusCode"] == 200
+    assert answer["multiValueHeaders"]["Location"][0].startswith("/prod/classifications/")
+
+
+def test_creating_a_classification_answers_all_of_it(api: Api, photo_server: PhotoServer, model: Model) -> None:
+    url = photo_server.serve("/shirt.png", encoded(garment("t-shirt", (300, 200)), "PNG"))
+
+    answer = api.request("POST", "/classifications", {"url": url})
+
+    assert answer.status == 201
+    assert answer.headers["location"] == f"/classifications/{answer.json['id']}"
+    content = answer.json
+    assert (content["status"], content["label"], content["source"]) == ("SUCCEEDED", "t-shirt", "url")
+    assert content["confidence"] == content["predictions"][0]["score"]
+    assert len(content["predictions"]) == 10
+    assert content["model_version"] == model.description.version
+    assert (content["image"]["format"], content["image"]["width"], content["image"]["height"]) == ("PNG", 300, 200)
+    assert (content["batch_id"], content["confirmed_label"], content["error"]) == (None, None, None)
+    assert api.request("GET", answer.headers["location"]).json == content
+
+
+def test_the_same_photo_has_the_same_etag_however_it_comes(api: Api, services: Services, bucket: Bucket) -> None:
+    classify_upload(services, bucket)
+
+    posted = api.request("POST", "/classifications", body=T_SHIRT).json
+
+    assert posted["image"]["etag"] == api.request("GET", f"/classifications/{ID}").json["image"]["etag"]
+
+
+def test_records_of_requests_expire(api: Api, services: Services) -> None:
+    location = api.request("POST", "/predict", body=T_SHIRT).headers["location"]
+
+    table = services.settings.table
+    item = services.records._client.get_item(TableName=table, Key={"id": {"S": location.rpartition("/")[2]}})["Item"]  # noqa: SLF001
+
+    days = (int(item["expires_at"]["N"]) - datetime.now(UTC).timestamp()) / 86400
+    assert days == pytest.approx(365, abs=0.01)
+
+
+@pytest.mark.parametrize("route", ["/predict", "/classifications"])
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"", JSON, 400, "invalid_request"),
+        (b"{", JSON, 400, "invalid_request"),
+        (b"[]", JSON, 400, "invalid_request"),
+        (b"null", JSON, 400, "invalid_request"),
+        (b"{}", JSON, 400, "invalid_request"),
+        (b'{"url": 1}', JSON, 400, "invalid_request"),
+        (b"\xff\xfe\x00", JSON, 400, "invalid_request"),
+        (b"just text", "text/plain", 400, "invalid_request"),
+        (b'{"url": ""}', JSON, 422, "url_not_allowed"),
+        (b'{"url": "file:///etc/passwd"}', JSON, 422, "url_not_allowed"),
+        (b"", "image/jpeg", 400, "invalid_request"),
+        (b"just text", "image/jpeg", 415, "unsupported_image"),
+        (T_SHIRT[:3000], "image/jpeg", 422, "unreadable_image"),
+    ],
+)
+def test_bad_requests_get_clear_errors(  # noqa: PLR0917
+    api: Api, route: str, body: bytes, content_type: str, status: int, code: str
+) -> None:
+    assert_error(api.request("POST", route, body=body, headers={"Content-Type": content_type}), status, code)
+
+
+def test_a_photo_over_the_limit_is_413(api: Api) -> None:
+    assert_error(api.request("POST", "/predict", body=b"\xff\xd8\xff" + bytes(26 * 2**20)), 413, "image_too_large")
+
+
+def test_a_body_that_is_not_base64_is_told_so(api: Api) -> None:
+    event = api_event("POST", "/predict", body=b"x") | {"body": "%%%"}
+
+    answer: Any = dispatch(event, Context(), api.services)  # type: ignore[arg-type]
+
+    assert answer["statusCode"] == 400
+    assert "base64" in answer["body"]
+
+
+def test_a_plain_text_body_is_read_too(api: Api, photo_server: PhotoServer) -> None:
+    """As emulators send it, which know nothing of binary types."""
+    url = photo_server.serve("/p.jpg", T_SHIRT)
+    event = api_event("POST", "/predict", body=b"") | {"body": json.dumps({"url": url}), "isBase64Encoded": False}
+
+    answer: Any = dispatch(event, Context(), api.services)  # type: ignore[arg-type]
+
+    assert answer["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("/missing", 502, "url_unreachable"), ("/text", 415, "unsupported_image")]
+)
+def test_what_a_url_gives_is_judged(api: Api, photo_server: PhotoServer, path: str, status: int, code: str) -> None:
+    photo_server.serve("/text", b"hello")
+
+    assert_error(api.request("POST", "/predict", {"url": photo_server.url(path)}), status, code)
+
+
+def test_urls_on_loopback_are_refused_but_in_the_local_system(api: Api, photo_server: PhotoServer) -> None:
+    strict = Api(replace(api.services, downloader=Downloader(max_bytes=10**7)))
+
+    answer = strict.request("POST", "/predict", {"url": photo_server.serve("/photo.jpg", T_SHIRT)})
+
+    assert_error(answer, 422, "url_not_allowed")
+
+
+# Reading
+
+
+@pytest.mark.parametrize("path", ["listing-42/front.jpg", "listing-42%2Ffront.jpg", "listing%2D42/front%2Ejpg"])
+def test_an_upload_is_read_by_its_id_encoded_or_not(api: Api, services: Services, bucket: Bucket, path: str) -> None:
+    classify_upload(services, bucket)
+
+    answer = api.request("GET", f"/classifications/{path}")
+
+    assert (answer.status, answer.json["id"], answer.json["label"]) == (200, ID, "t-shirt")
+    assert answer.json["batch_id"] == "listing-42"
+    assert "retry-after" not in answer.headers
+
+
+@pytest.mark.parametrize("name", ["a b.jpg", "a+b.jpg", "é.jpg", "100%.jpg", "a%20b.jpg", "日本/👕.jpg", "?.jpg", "a/"])
+def test_awkward_ids_are_found(api: Api, services: Services, bucket: Bucket, name: str) -> None:
+    row = services.records.read(name)
+    services.records.write(Classification(name, Status.PENDING, Source.S3, datetime.now(UTC), {}), row)
+
+    assert api.request("GET", f"/classifications/{quote(name)}").json["id"] == name
+
+
+def test_a_photo_whose_event_is_still_on_its_way_is_pending(api: Api, bucket: Bucket) -> None:
+    bucket.put(KEY, T_SHIRT)
+
+    answer = api.request("GET", f"/classifications/{ID}")
+
+    assert (answer.status, answer.json["status"], answer.json["label"]) == (200, "PENDING", None)
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("path", ["nothing.jpg", "listing-42/front.jpg", "folder/", "%00", "a" * 2000, "%ff"])
+def test_what_neither_table_nor_bucket_knows_is_404(api: Api, path: str) -> None:
+    assert_error(api.request("GET", f"/classifications/{path}"), 404, "not_found")
+
+
+def test_a_removed_photo_is_404(api: Api, services: Services, bucket: Bucket) -> None:
+    classify_upload(services, bucket)
+    bucket.delete(KEY)
+    uploads.synchronise(BUCKET, KEY, services)
+
+    assert_error(api.request("GET", f"/classifications/{ID}"), 404, "not_found")
+
+
+def test_a_failed_upload_tells_why(api: Api, services: Services, bucket: Bucket) -> None:
+    classify_upload(services, bucket, b"just text")
+
+    answer = api.request("GET", f"/classifications/{ID}").json
+
+    assert (answer["status"], answer["error"]["code"]) == ("FAILED", "unsupported_image")
+    assert (answer["label"], answer["confidence"], answer["predictions"]) == (None, None, [])
+    assert answer["image"]["format"] is None
+
+
+def test_an_unchanged_classification_is_304(api: Api, services: Services, bucket: Bucket) -> None:
+    classify_upload(services, bucket)
+    etag = api.request("GET", f"/classifications/{ID}").headers["etag"]
+
+    for header in (etag, f'"other", W/{etag}', "*"):
+        answer = api.request("GET", f"/classifications/{ID}", headers={"If-None-Match": header})
+        assert (answer.status, answer.body or "", answer.headers["etag"]) == (304, "", etag)
+
+    assert api.request("GET", f"/classifications/{ID}", headers={"If-None-Match": '"other"'}).status == 200
+
+
+def test_a_new_label_has_a_new_etag(api: Api, services: Services, bucket: Bucket) -> None:
+    classify_upload(services, bucket)
+    before = api.request("GET", f"/classifications/{ID}").headers["etag"]
+    classify_upload(services, bucket, photo("pants"))
+
+    assert api.request("GET", f"/classifications/{ID}", headers={"If-None-Match": before}).status == 200
+
+
+# Uploads
+
+
+def announce(api: Api, *names: str, stage: str | None = None) -> Any:
+    files = [{"name": name, "content_type": "image/jpeg"} for name in names]
+    return api.request("POST", "/uploads", {"files": files}, stage=stage)
+
+
+def test_announced_files_get_forms_of_one_batch(api: Api) -> None:
+    answer = announce(api, "front.jpg", "back side é.jpg")
+
+    assert answer.status == 201
+    batch = answer.json["batch_id"]
+    assert [item["id"] for item in answer.json["items"]] == [f"{batch}/front.jpg", f"{batch}/back side é.jpg"]
+    for item in answer.json["items"]:
+        assert set(item) == {"id", "url", "fields", "status_url", "expires_at"}
+        assert item["fields"]["key"] == f"uploads/{item['id']}"
+        left = datetime.fromisoformat(item["expires_at"]) - datetime.now(UTC)
+        assert timedelta(minutes=59) < left < timedelta(minutes=61)
+
+
+def test_an_announced_photo_is_pending_under_its_status_url(api: Api) -> None:
+    item = announce(api, "back side é.jpg", stage="prod").json["items"][0]
+
+    assert item["status_url"].startswith("/prod/classifications/")
+    answer = api.request("GET", item["status_url"].removeprefix("/prod"))
+    assert (answer.json["status"], answer.json["id"]) == ("PENDING", item["id"])
+    assert answer.json["batch_id"] == item["id"].partition("/")[0]
+
+
+def test_a_form_admits_one_key_one_type_and_no_file_over_the_limit(api: Api) -> None:
+    item = announce(api, "front.jpg").json["items"][0]
+
+    conditions = json.loads(base64.b64decode(item["fields"]["policy"]))["conditions"]
+
+    assert {"key": f"uploads/{item['id']}"} in conditions
+    assert {"Content-Type": "image/jpeg"} in conditions
+    assert ["content-length-range", 1, 25 * 2**20] in conditions
+    assert not any("starts-with" in condition for condition in conditions)
+
+
+def test_files_of_one_name_are_kept_apart(api: Api) -> None:
+    items = announce(api, "img.jpg", "img.jpg", "img-2.jpg", "noending", "noending").json["items"]
+
+    assert [item["id"].partition("/")[2] for item in items] == [
+        "img.jpg",
+        "img-2.jpg",
+        "img-2-2.jpg",
+        "noending",
+        "noending-2",
+    ]
+
+
+def test_fifty_files_may_be_announced_at_once(api: Api) -> None:
+    assert len(announce(api, *(f"{number}.jpg" for number in range(50))).json["items"]) == 50
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"files": []},
+        {"files": "front.jpg"},
+        {"files": ["front.jpg"]},
+        {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}] * 51},
+        {"files": [{"name": "a.jpg"}]},
+        {"files": [{"name": "a.jpg", "content_type": "text/html"}]},
+        {"files": [{"name": "a.jpg", "content_type": ["image/jpeg"]}]},
+        {"files": [{"content_type": "image/jpeg"}]},
+        {"files": [{"name": "", "content_type": "image/jpeg"}]},
+        {"files": [{"name": "../a.jpg", "content_type": "image/jpeg"}]},
+        {"files": [{"name": "a\\b.jpg", "content_type": "image/jpeg"}]},
+        {"files": [{"name": "a\x00.jpg", "content_type": "image/jpeg"}]},
+        {"files": [{"name": "${filename}", "content_type": "image/jpeg"}]},
+        {"files": [{"name": "é" * 101, "content_type": "image/jpeg"}]},
+        {"files": [{"name": "\ud800.jpg", "content_type": "image/jpeg"}]},
+        [],
+    ],
+)
+def test_what_is_no_list_of_image_files_is_refused(api: Api, content: Any) -> None:
+    assert_error(api.request("POST", "/uploads", content), 400, "invalid_request")
+
+
+# The rest
+
+
+def test_the_model_tells_of_itself(api: Api, model: Model) -> None:
+    content = api.request("GET", "/model").json
+
+    assert (content["name"], content["version"]) == ("mobilenet_v2", model.description.version)
+    assert content["labels"] == list(model.description.labels)
+    assert content["input"]["width"] == model.description.input_size
+    assert 0.8 < content["accuracy"] <= 1
+
+
+def test_health_is_200_when_the_model_answers(api: Api) -> None:
+    answer = api.request("GET", "/health")
+
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+
+
+def test_health_is_500_when_it_does_not(api: Api) -> None:
+    class Broken:
+        def check(self) -> None:
+            raise RuntimeError("tensor /var/task/secret")
+
+    services = replace(api.services)
+    services.__dict__["model"] = Broken()
+
+    assert_error(Api(services).request("GET", "/health"), 500, "internal_error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nothing"), ("DELETE", "/predict"), ("GET", "/classifications/")]
+)
+def test_what_is_no_route_is_404(api: Api, method: str, path: str) -> None:
+    assert_error(api.request(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem"), 503, "busy"),
+        (ConnectTimeoutError(endpoint_url="https://secret"), 503, "busy"),
+        (
+            ClientError({"Error": {"Code": "AccessDeniedException", "Message": "arn:aws:iam"}}, "GetItem"),
+            500,
+            "internal_error",
+        ),
+        (ZeroDivisionError("secret"), 500, "internal_error"),
+    ],
+)
+def test_faults_behind_the_api_are_told_apart_and_leak_nothing(
+    api: Api, error: Exception, status: int, code: str
+) -> None:
+    class Records:
+        def read(self, _: str) -> None:
+            raise error
+
+    answer = Api(replace(api.services, records=Records())).request("GET", "/classifications/a.jpg")  # type: ignore[arg-type]
+
+    assert_error(answer, status, code)
+    assert "secret" not in answer.body
+    assert "arn:" not in answer.body
+
+
+def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
+    def kinds(kind: type[ClassifierError]) -> list[type[ClassifierError]]:
+        return [inner for sub in kind.__subclasses__() for inner in [sub, *kinds(sub)]]
+
+    assert {kind.code: int(kind.status) for kind in kinds(ClassifierError) if hasattr(kind, "code")} == {
+        "invalid_request": 400,
+        "not_found": 404,
+        "image_too_large": 413,
+        "unsupported_image": 415,
+        "unreadable_image": 422,
+        "url_not_allowed": 422,
+        "url_unreachable": 502,
+        "busy": 503,
+        "internal_error": 500,
+    }

@@ -1,0 +1,205 @@
+"""The front door: every kind of event in `events/` reaches whoever answers it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from classifier.app import dispatch, lambda_handler
+from classifier.errors import InvalidRequest
+from classifier.records import Status
+from classifier.services import Services
+from conftest import ROOT, Bucket
+from drawing import photo
+from local.function import Context
+from photo_server import PhotoServer
+
+LoadEvent = Callable[[str], dict[str, Any]]
+EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+ID = "listing-42/front.jpg"
+
+
+def handle(event: Any, services: Services) -> Any:
+    return dispatch(event, Context(), services)  # type: ignore[arg-type]
+
+
+def served(event: dict[str, Any], photo_server: PhotoServer) -> dict[str, Any]:
+    """The event with the photo's URL on a server that the test can reach."""
+    url = photo_server.serve("/pants.jpg", photo("pants"))
+    if "url" in event:
+        return event | {"url": url}
+    return event | {"body": json.dumps({"url": url}), "isBase64Encoded": False}
+
+
+@pytest.mark.parametrize("name", [name for name in EVENTS if name.startswith("s3") and name != "s3_test_event"])
+def test_events_of_the_bucket_bring_the_record_up_to_date(
+    services: Services, bucket: Bucket, load_event: LoadEvent, name: str
+) -> None:
+    """Whatever the event says, the bucket holds the photo: it is classified."""
+    bucket.put(f"uploads/{ID}", photo("pants"))
+
+    assert handle(load_event(name), services) is None
+
+    record = services.records.read(ID).classification
+    assert record is not None
+    assert record.label == "pants"
+
+
+@pytest.mark.parametrize("name", ["s3_removed", "s3_expired", "s3", "failed"])
+def test_events_about_an_object_that_is_gone_leave_nothing(
+    services: Services, bucket: Bucket, load_event: LoadEvent, name: str
+) -> None:
+    bucket.put(f"uploads/{ID}", photo("pants"))
+    handle(load_event("s3"), services)
+    bucket.delete(f"uploads/{ID}")
+
+    handle(load_event(name), services)
+
+    assert services.records.read(ID).classification is None
+
+
+def test_the_awkward_key_of_an_event_is_decoded(services: Services, bucket: Bucket, load_event: LoadEvent) -> None:
+    bucket.put("uploads/listing-42/café label 100%.jpg", photo("pants"))
+
+    handle(load_event("s3_many"), services)
+
+    assert services.records.read("listing-42/café label 100%.jpg").classification is not None
+
+
+def test_the_message_that_a_notification_was_set_up_is_passed_over(services: Services, load_event: LoadEvent) -> None:
+    assert handle(load_event("s3_test_event"), services) is None
+
+
+def test_events_come_through_a_queue(services: Services, bucket: Bucket, load_event: LoadEvent) -> None:
+    bucket.put(f"uploads/{ID}", photo("pants"))
+
+    assert handle(load_event("sqs"), services) == {"batchItemFailures": []}
+
+    record = services.records.read(ID).classification
+    assert record is not None
+    assert record.label == "pants"
+
+
+@pytest.mark.parametrize("name", ["failed", "sqs_failed"])
+def test_an_event_that_lambda_gave_up_on_fails_its_photo(
+    services: Services, bucket: Bucket, load_event: LoadEvent, name: str
+) -> None:
+    bucket.put(f"uploads/{ID}", photo("pants"))
+
+    handle(load_event(name), services)
+
+    record = services.records.read(ID).classification
+    assert record is not None
+    assert record.status is Status.FAILED
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_batch_job_is_answered_in_its_own_schema(
+    services: Services, bucket: Bucket, load_event: LoadEvent, version: str
+) -> None:
+    event = load_event(f"batch_operations_{version}")
+    bucket.put(f"uploads/{ID}", photo("pants"))
+
+    answer = handle(event, services)
+
+    assert answer == {
+        "invocationSchemaVersion": version,
+        "treatMissingKeysAs": "PermanentFailure",
+        "invocationId": event["invocationId"],
+        "results": [{"taskId": event["tasks"][0]["taskId"], "resultCode": "Succeeded", "resultString": "pants"}],
+    }
+
+
+def test_a_direct_invocation_gets_the_flat_map_and_nothing_else(
+    services: Services, load_event: LoadEvent, photo_server: PhotoServer
+) -> None:
+    answer = handle(served(load_event("direct"), photo_server), services)
+
+    assert tuple(answer) == services.model.description.labels
+    assert max(answer, key=answer.__getitem__) == "pants"
+    assert sum(answer.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("api_predict_bytes", 200),
+        ("api_create_classification", 201),
+        ("api_read_classification", 404),
+        ("api_create_uploads", 201),
+        ("api_model", 200),
+        ("api_health", 200),
+    ],
+)
+def test_requests_of_api_gateway_are_answered(
+    services: Services, load_event: LoadEvent, name: str, status: int
+) -> None:
+    answer = handle(load_event(name), services)
+
+    assert answer["statusCode"] == status
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
+    json.dumps(answer)
+
+
+def test_a_request_with_a_url_is_answered(services: Services, load_event: LoadEvent, photo_server: PhotoServer) -> None:
+    assert handle(served(load_event("api_predict_url"), photo_server), services)["statusCode"] == 200
+
+
+def test_every_file_of_events_is_used_here() -> None:
+    source = (ROOT / "tests" / "unit" / "test_app.py").read_text()
+
+    assert [name for name in EVENTS if not name.startswith(("s3", "batch_")) and f'"{name}"' not in source] == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        [],
+        None,
+        "url",
+        {"url": 1},
+        {"Records": []},
+        {"Records": "many"},
+        {"Records": [{"eventSource": "aws:kinesis"}]},
+        {"Records": [{"eventSource": "aws:s3"}, {"eventSource": "aws:sqs"}]},
+        {"requestContext": {}},
+        {"httpMethod": "GET"},
+        {"invocationSchemaVersion": "3.0", "tasks": []},
+        {"Event": "s3:Other"},
+        {"detail-type": "Object Created", "source": "aws.s3"},
+    ],
+)
+def test_what_is_not_recognised_is_refused_by_an_error_that_names_the_kinds(services: Services, event: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"S3 event notifications.*SQS.*Batch Operations"):
+        handle(event, services)
+
+
+def test_the_handler_that_lambda_calls_logs_one_line_for_a_photo(
+    services: Services,
+    load_event: LoadEvent,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With its id, label and milliseconds by stage; and writes the metrics."""
+    answer: Any = lambda_handler(load_event("api_predict_bytes"), Context())  # type: ignore[arg-type]
+
+    (line,) = [vars(record) for record in caplog.records if record.message == "classified"]
+    assert line["id"] == answer["multiValueHeaders"]["Location"][0].rpartition("/")[2]
+    assert line["label"] == "t-shirt"
+    assert set(line["milliseconds"]) == {"fetch", "decode", "infer", "store"}
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert any(line.get("Classified") == [1.0] and line["label"] == "t-shirt" for line in metrics)
+    assert any({"FetchTime", "DecodeTime", "InferTime", "StoreTime"} <= set(line) for line in metrics)
+
+
+def test_a_failed_photo_is_counted_by_its_code(
+    services: Services, bucket: Bucket, load_event: LoadEvent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.put(f"uploads/{ID}", b"just text")
+
+    handle(load_event("s3"), services)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert any(line.get("Failed") == [1.0] and line.get("code") == "unsupported_image" for line in lines)

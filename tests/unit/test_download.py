@@ -1,0 +1,284 @@
+"""URLs to bytes: what is public is fetched, nothing else is, and nothing takes long."""
+
+import socket
+import time
+from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from classifier.download import Downloader, is_public, unwrapped
+from classifier.errors import ImageTooLarge, UrlNotAllowed, UrlUnreachable
+from photo_server import PhotoServer
+
+LOCAL = Downloader(max_bytes=100_000, allow_loopback=True, seconds=5)
+STRICT = Downloader(max_bytes=100_000)
+
+
+def resolving_to(*addresses: str) -> Any:
+    """A resolver that answers any name with these addresses, and counts how often it was asked."""
+
+    def resolve(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        resolve.hosts.append(host)  # type: ignore[attr-defined]
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (address, port, 0, 0) if ":" in address else (address, port),
+            )
+            for address in addresses
+        ]
+
+    resolve.hosts = []  # type: ignore[attr-defined]
+    return resolve
+
+
+def test_a_body_is_fetched(photo_server: PhotoServer) -> None:
+    assert LOCAL.fetch(photo_server.serve("/photo.jpg", b"bytes")) == b"bytes"
+
+
+def test_the_request_names_its_host_and_asks_for_no_compression(photo_server: PhotoServer) -> None:
+    LOCAL.fetch(photo_server.serve("/p", b"bytes") + "?size=1&name=é")
+
+    path, headers = photo_server.requests[0]
+    assert path == "/p?size=1&name=%C3%A9"
+    assert headers["Host"] == f"127.0.0.1:{photo_server.port}"
+    assert headers["Accept-Encoding"] == "identity"
+
+
+def test_a_name_is_resolved_once_and_kept_in_the_host_header(photo_server: PhotoServer) -> None:
+    resolve = resolving_to("127.0.0.1")
+    photo_server.serve("/p", b"bytes")
+
+    body = Downloader(100, allow_loopback=True, resolve=resolve).fetch(f"http://bücher.example:{photo_server.port}/p")
+
+    assert body == b"bytes"
+    assert resolve.hosts == ["xn--bcher-kva.example"]
+    assert photo_server.requests[0][1]["Host"] == f"xn--bcher-kva.example:{photo_server.port}"
+
+
+def redirecting(photo_server: PhotoServer, path: str, location: str) -> str:
+    def respond(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(302)
+        request.send_header("Location", location)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    return photo_server.answer(path, respond)
+
+
+def test_redirects_are_followed(photo_server: PhotoServer) -> None:
+    photo_server.serve("/c", b"bytes")
+    redirecting(photo_server, "/b", photo_server.url("/c"))
+
+    assert LOCAL.fetch(redirecting(photo_server, "/a", "b")) == b"bytes"
+
+
+def test_endless_redirects_are_given_up(photo_server: PhotoServer) -> None:
+    with pytest.raises(UrlUnreachable, match="redirects"):
+        LOCAL.fetch(redirecting(photo_server, "/a", "/a"))
+
+    assert len(photo_server.requests) == 4
+
+
+@pytest.mark.parametrize("location", ["http://169.254.169.254/latest/meta-data", "file:///etc/passwd", "ftp://a/b"])
+def test_a_redirect_is_checked_like_the_url_itself(photo_server: PhotoServer, location: str) -> None:
+    with pytest.raises(UrlNotAllowed):
+        LOCAL.fetch(redirecting(photo_server, "/a", location))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "photo.jpg",
+        "//example.com/a.jpg",
+        "file:///etc/passwd",
+        "ftp://example.com/a.jpg",
+        "gopher://example.com/",
+        "data:image/png;base64,AAAA",
+        "http://",
+        "http:///a.jpg",
+        "http://user:secret@example.com/a.jpg",
+        "http://user@example.com/a.jpg",
+        "http://example.com:99999/",
+        "http://example.com:port/",
+        "http://[::1",
+        "http://exa mple.com/",
+        "http://example.com/\r\nX: y",
+        "http://example.com/\ud800",
+        "http://" + "a" * 64 + ".example/",
+        "http://example.com/" + "a" * 2048,
+    ],
+)
+def test_what_is_no_ordinary_url_is_refused(url: str) -> None:
+    with pytest.raises(UrlNotAllowed):
+        Downloader(100, resolve=resolving_to("93.184.216.34")).fetch(url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.255.0.1",
+        "0.0.0.0",  # noqa: S104 - this machine, too
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "192.0.2.1",
+        "198.18.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fc00::1",
+        "fec0::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:a9fe:a9fe",
+        "::127.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "2002:a9fe:a9fe::1",
+        "2001:0:4136:e378:8000:63bf:80ff:fffe",
+        "64:ff9b:1::a9fe:a9fe",
+        "fd00:ec2::254",
+    ],
+)
+def test_addresses_that_are_not_public_are_refused(address: str) -> None:
+    assert not is_public(unwrapped(ip_address(address)))
+    with pytest.raises(UrlNotAllowed, match="not public"):
+        Downloader(100, resolve=resolving_to(address)).fetch("http://photos.example/a.jpg")
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::5db8:d822"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert is_public(unwrapped(ip_address(address)))
+
+
+def test_one_address_of_several_that_is_not_public_is_enough() -> None:
+    with pytest.raises(UrlNotAllowed):
+        Downloader(100, resolve=resolving_to("93.184.216.34", "127.0.0.1")).fetch("http://photos.example/a.jpg")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1", "2130706433", "0x7f.1", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"]
+)
+def test_loopback_is_refused_however_it_is_spelt(host: str) -> None:
+    with pytest.raises(UrlNotAllowed):
+        STRICT.fetch(f"http://{host}/a.jpg")
+
+
+@pytest.mark.parametrize("port", [22, 25, 6379, 9001])
+def test_ports_of_other_services_are_refused(port: int) -> None:
+    with pytest.raises(UrlNotAllowed, match="port"):
+        Downloader(100, resolve=resolving_to("93.184.216.34")).fetch(f"http://photos.example:{port}/")
+
+
+def test_loopback_alone_is_let_through_where_it_is_allowed() -> None:
+    with pytest.raises(UrlNotAllowed):
+        Downloader(100, allow_loopback=True, resolve=resolving_to("10.0.0.1")).fetch("http://photos.example/")
+
+
+def test_a_body_over_the_limit_is_refused_by_its_stated_length(photo_server: PhotoServer) -> None:
+    with pytest.raises(ImageTooLarge):
+        LOCAL.fetch(photo_server.serve("/p", bytes(100_001)))
+
+
+def test_an_endless_body_is_cut_off(photo_server: PhotoServer) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        while True:
+            request.wfile.write(bytes(65536))
+
+    with pytest.raises(ImageTooLarge):
+        LOCAL.fetch(photo_server.answer("/p", _until_closed(respond)))
+
+
+def _until_closed(respond: Any) -> Any:
+    def guarded(request: BaseHTTPRequestHandler) -> None:
+        try:
+            respond(request)
+        except OSError:
+            request.close_connection = True
+
+    return guarded
+
+
+@pytest.mark.parametrize("part", ["headers", "body", "nothing"])
+def test_a_server_that_sends_byte_by_byte_is_given_up_in_time(photo_server: PhotoServer, part: str) -> None:
+    """Each byte comes well within a socket's timeout."""
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        if part == "body":
+            request.send_response(200)
+            request.end_headers()
+        if part == "headers":
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        for _ in range(100):
+            if part != "nothing":
+                request.wfile.write(b"x")
+            time.sleep(0.05)
+
+    started = time.monotonic()
+    with pytest.raises(UrlUnreachable):
+        Downloader(100_000, allow_loopback=True, seconds=0.4).fetch(photo_server.answer("/p", _until_closed(drip)))
+
+    assert time.monotonic() - started < 2
+
+
+def test_a_body_shorter_than_stated_is_no_photo(photo_server: PhotoServer) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "100")
+        request.end_headers()
+        request.wfile.write(b"half")
+        request.close_connection = True
+
+    with pytest.raises(UrlUnreachable):
+        LOCAL.fetch(photo_server.answer("/p", respond))
+
+
+def test_statuses_other_than_200_are_told(photo_server: PhotoServer) -> None:
+    with pytest.raises(UrlUnreachable, match="404"):
+        LOCAL.fetch(photo_server.url("/missing"))
+
+
+def test_a_server_that_is_not_there_is_unreachable() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    with pytest.raises(UrlUnreachable, match="did not give the photo"):
+        LOCAL.fetch(f"http://127.0.0.1:{port}/")
+
+
+def test_a_name_that_does_not_exist_is_unreachable() -> None:
+    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        raise socket.gaierror("Name or service not known")
+
+    with pytest.raises(UrlUnreachable):
+        Downloader(100, resolve=resolve).fetch("http://nowhere.invalid/a.jpg")
+
+
+def test_a_server_that_speaks_no_http_is_unreachable(photo_server: PhotoServer) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"220 mail ready\r\n")
+        request.close_connection = True
+
+    with pytest.raises(UrlUnreachable):
+        LOCAL.fetch(photo_server.answer("/p", respond))
+
+
+def test_a_server_without_a_trusted_certificate_is_unreachable(photo_server: PhotoServer) -> None:
+    """It speaks no TLS at all."""
+    with pytest.raises(UrlUnreachable):
+        LOCAL.fetch(f"https://127.0.0.1:{photo_server.port}/p")

@@ -1,0 +1,79 @@
+"""Pixels to scores, and the description of the model."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.model import Model, softmax
+from classifier.photos import Limits, decode
+from conftest import ROOT
+from drawing import photo
+
+LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
+
+
+def test_the_committed_model_is_the_one_that_its_description_describes() -> None:
+    description = json.loads((ROOT / "model" / "model.json").read_text())
+    content = (ROOT / "model" / "clothing.tflite").read_bytes()
+
+    assert hashlib.sha256(content).hexdigest() == description["sha256"]
+    assert description["sha256"][:8] in description["version"]
+    assert len(content) == description["bytes"] < 6_000_000
+
+
+def test_labels_are_the_ten_in_alphabetical_order(model: Model) -> None:
+    assert model.description.labels == LABELS
+
+
+@pytest.mark.parametrize("kind", ["t-shirt", "pants"])
+def test_the_model_knows_a_drawn_garment(model: Model, kind: str) -> None:
+    scores = model.scores(decode(photo(kind), model.description.input_size, Limits()).pixels)
+
+    assert max(scores, key=scores.__getitem__) == kind
+    assert scores[kind] > 0.9
+
+
+def test_scores_are_probabilities_in_label_order(model: Model) -> None:
+    rng = np.random.default_rng(0)
+    size = model.description.input_size
+
+    scores = model.scores(rng.integers(0, 256, (size, size, 3), np.uint8))
+
+    assert tuple(scores) == LABELS
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-9)
+    assert all(0 <= score <= 1 for score in scores.values())
+
+
+def test_the_temperature_divides_the_logits(model: Model, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "model", tmp_path, dirs_exist_ok=True)
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(description | {"temperature": 100.0}))
+    pixels = decode(photo(), model.description.input_size, Limits()).pixels
+
+    cool, hot = model.scores(pixels), Model(tmp_path).scores(pixels)
+
+    assert max(hot.values()) < 0.2 < max(cool.values())
+    assert list(hot.values()) == pytest.approx(softmax(model.logits(pixels) / 100).tolist())
+
+
+def test_softmax_survives_large_logits() -> None:
+    assert softmax(np.array([1000.0, 0.0])).tolist() == [1.0, 0.0]
+
+
+def test_a_network_that_answers_nonsense_fails_its_check(model: Model) -> None:
+    model.check()
+
+    class Broken(Model):
+        def logits(self, pixels: object) -> np.ndarray:  # type: ignore[override,type-arg]
+            return np.full(10, np.nan)
+
+    with pytest.raises(RuntimeError):
+        Broken(ROOT / "model").check()
+
+
+def test_accuracy_is_that_of_the_test_photos_where_it_was_measured(model: Model) -> None:
+    assert model.description.accuracy == model.description.metrics["test"]["accuracy"]
