@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
 from moto import mock_aws
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,6 +109,11 @@ def photo_server() -> Iterator[PhotoServer]:
     server.stop()
 
 
+def handle(event: Any, services: Services) -> Any:
+    """What the function answers to the event."""
+    return dispatch(event, cast("LambdaContext", Context()), services)
+
+
 @dataclass(frozen=True)
 class Api:
     """The HTTP API, called as API Gateway calls it."""
@@ -124,8 +132,7 @@ class Api:
     ) -> "Answer":
         """Send JSON content or raw bytes; raw bytes arrive in base64, as the template has it."""
         event = api_event(method, path, content, body=body, headers=headers, stage=stage)
-        answer = dispatch(event, Context(), self.services)  # type: ignore[arg-type]
-        assert answer is not None
+        answer = handle(event, self.services)
         return Answer(
             answer["statusCode"],
             {name.lower(): values[0] for name, values in answer["multiValueHeaders"].items()},

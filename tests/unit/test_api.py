@@ -5,7 +5,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -13,16 +13,14 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from api_events import api_event
 from classifier import uploads
-from classifier.app import dispatch
 from classifier.download import Downloader
 from classifier.errors import ClassifierError
 from classifier.model import Model
 from classifier.records import Classification, Source, Status
 from classifier.services import Services
-from conftest import Api, Bucket
+from conftest import Api, Bucket, handle
 from drawing import encoded, garment, photo
 from local.aws import BUCKET
-from local.function import Context
 from photo_server import PhotoServer
 
 T_SHIRT = photo("t-shirt")
@@ -99,7 +97,7 @@ def test_a_path_that_still_holds_the_stage_is_routed(api: Api) -> None:
     event = api_event("POST", "/prod/predict", body=T_SHIRT)
     event["requestContext"] |= {"stage": "prod", "path": "/prod/predict"}
 
-    answer: Any = dispatch(event, Context(), api.services)  # type: ignore[arg-type]
+    answer = handle(event, api.services)
 
     assert answer["statusCode"] == 200
     assert answer["multiValueHeaders"]["Location"][0].startswith("/prod/classifications/")
@@ -172,7 +170,7 @@ def test_a_photo_over_the_limit_is_413(api: Api) -> None:
 def test_a_body_that_is_not_base64_is_told_so(api: Api) -> None:
     event = api_event("POST", "/predict", body=b"x") | {"body": "%%%"}
 
-    answer: Any = dispatch(event, Context(), api.services)  # type: ignore[arg-type]
+    answer = handle(event, api.services)
 
     assert answer["statusCode"] == 400
     assert "base64" in answer["body"]
@@ -183,7 +181,7 @@ def test_a_plain_text_body_is_read_too(api: Api, photo_server: PhotoServer) -> N
     url = photo_server.serve("/p.jpg", T_SHIRT)
     event = api_event("POST", "/predict", body=b"") | {"body": json.dumps({"url": url}), "isBase64Encoded": False}
 
-    answer: Any = dispatch(event, Context(), api.services)  # type: ignore[arg-type]
+    answer = handle(event, api.services)
 
     assert answer["statusCode"] == 200
 
@@ -417,7 +415,7 @@ def test_faults_behind_the_api_are_told_apart_and_leak_nothing(
         def read(self, _: str) -> None:
             raise error
 
-    answer = Api(replace(api.services, records=Records())).request("GET", "/classifications/a.jpg")  # type: ignore[arg-type]
+    answer = Api(replace(api.services, records=cast("Any", Records()))).request("GET", "/classifications/a.jpg")
 
     assert_error(answer, status, code)
     assert "secret" not in answer.body

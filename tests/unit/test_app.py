@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from classifier.app import dispatch, lambda_handler
+from classifier.app import lambda_handler
 from classifier.errors import InvalidRequest
 from classifier.records import Status
 from classifier.services import Services
-from conftest import ROOT, Bucket
+from conftest import ROOT, Bucket, handle
 from drawing import photo
 from local.function import Context
 from photo_server import PhotoServer
@@ -18,10 +18,6 @@ from photo_server import PhotoServer
 LoadEvent = Callable[[str], dict[str, Any]]
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 ID = "listing-42/front.jpg"
-
-
-def handle(event: Any, services: Services) -> Any:
-    return dispatch(event, Context(), services)  # type: ignore[arg-type]
 
 
 def served(event: dict[str, Any], photo_server: PhotoServer) -> dict[str, Any]:
@@ -183,7 +179,7 @@ def test_the_handler_that_lambda_calls_logs_one_line_for_a_photo(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With its id, label and milliseconds by stage; and writes the metrics."""
-    answer: Any = lambda_handler(load_event("api_predict_bytes"), Context())  # type: ignore[arg-type]
+    answer: Any = lambda_handler(load_event("api_predict_bytes"), Context())
 
     (line,) = [vars(record) for record in caplog.records if record.message == "classified"]
     assert line["id"] == answer["multiValueHeaders"]["Location"][0].rpartition("/")[2]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from classifier.model import Model, softmax
@@ -68,7 +69,7 @@ def test_a_network_that_answers_nonsense_fails_its_check(model: Model) -> None:
     model.check()
 
     class Broken(Model):
-        def logits(self, pixels: object) -> np.ndarray:  # type: ignore[override,type-arg]
+        def logits(self, pixels: object) -> npt.NDArray[np.float64]:
             return np.full(10, np.nan)
 
     with pytest.raises(RuntimeError):

@@ -56,7 +56,8 @@ def test_every_format_gives_its_colours_and_its_size(name: str, options: dict[st
     result = decode(encoded(halves(), name, **options), SIZE, LIMITS)
 
     assert (result.format, result.width, result.height) == (name, 64, 48)
-    assert (result.pixels.shape, result.pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
+    assert result.pixels.shape == (SIZE, SIZE, 3)
+    assert result.pixels.dtype == np.uint8
     for corner, expected in zip(quadrants(result.pixels), [(255, 0, 0), (0, 0, 255)] * 2, strict=True):
         assert_close(corner, expected, tolerance=12)
 

@@ -1,0 +1,68 @@
+# `make run` and `make test` do all the set-up that they need, in folders .venv* of this one.
+
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+AWS_PORT ?= 5000
+WEIGHTS ?= imagenet
+
+TRAINING_VENV = $(VENV)-training
+SAM_VENV = $(VENV)-sam
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+
+export PYTHONPATH = functions
+
+.PHONY: run test check test-training train clean
+
+run: $(VENV)/.local ## the whole system on this machine
+	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
+
+test: $(VENV)/.tests ## all tests but those that need TensorFlow
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM_VENV)/bin/sam validate --lint
+
+test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
+	$(TRAINING_VENV)/bin/python -m pytest tests/training
+
+train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
+	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/, validation/ and test/ in it."; exit 1; }
+	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run build/training
+	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run build/training
+
+clean: ## removes what the commands above installed and built
+	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) build .aws-sam
+
+$(VENV)/.local: requirements.txt local/requirements.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) …"
+	@$(VENV)/bin/python $(PIP_INSTALL) -r local/requirements.txt
+	@touch $@
+
+$(VENV)/.tests: requirements.txt local/requirements.txt tests/requirements.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) …"
+	@$(VENV)/bin/python $(PIP_INSTALL) -r tests/requirements.txt
+	@touch $@
+
+$(TRAINING_VENV)/.training: requirements.txt training/requirements.txt tests/requirements.txt | $(TRAINING_VENV)/bin/python
+	@echo "Installing TensorFlow into $(TRAINING_VENV) …"
+	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r training/requirements.txt -r tests/requirements.txt
+	@touch $@
+
+# On its own: what the SAM CLI pins does not go together with what is tested here.
+$(SAM_VENV)/.sam: tests/sam-requirements.txt | $(SAM_VENV)/bin/python
+	@echo "Installing the SAM CLI into $(SAM_VENV) …"
+	@$(SAM_VENV)/bin/python $(PIP_INSTALL) -r tests/sam-requirements.txt
+	@touch $@
+
+$(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no $(PYTHON) on this machine. Install Python 3.11 or later, or name yours: make PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$$($(PYTHON) --version) is too old: Python 3.11 or later is needed. Name one: make PYTHON=…"; exit 1; }
+	@$(PYTHON) -m venv --clear $(@D)/.. || { rm -rf $(@D)/..; \
+	  echo "Python cannot make virtual environments here. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -1,0 +1,57 @@
+"""The parts of the local system put together."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from local.aws import BUCKET, TABLE, create_resources, environment, new_session, start_server
+from local.function import Function
+from local.gateway import make_gateway
+from local.triggers import QueueTrigger
+
+_MODEL = Path(__file__).parent.parent / "model"
+
+
+def run(host: str, port: int, aws_port: int) -> None:
+    """Serve until Ctrl-C; raises `FunctionError` if the function does not start."""
+    endpoint = f"http://{host}:{aws_port}"
+    settings = {
+        **environment(endpoint),
+        "BUCKET_NAME": BUCKET,
+        "TABLE_NAME": TABLE,
+        "MODEL_DIR": str(_MODEL),
+        "ALLOW_LOOPBACK_URLS": "1",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "POWERTOOLS_METRICS_DISABLED": "true",
+    }
+    concurrency = os.cpu_count() or 1
+    with ExitStack() as running:  # ends in the opposite order of its beginning
+        server = start_server(host, aws_port)
+        running.callback(server.stop)
+        function = Function(settings, concurrency)
+        running.callback(function.stop)
+        resources = create_resources(new_session(), endpoint)
+        function.warm_up()
+        queues = [(resources.uploads_url, resources.failures_url)] * concurrency + [(resources.failures_url, None)]
+        triggers = [QueueTrigger(function, resources.sqs, *urls) for urls in queues]
+        for trigger in triggers:
+            trigger.start()
+            running.callback(trigger.join)
+        for trigger in triggers:
+            running.callback(trigger.stop)
+        gateway = make_gateway(function, host, port)
+        print(_welcome(f"http://{host}:{port}", endpoint), flush=True)
+        gateway.serve_forever()
+
+
+def _welcome(url: str, endpoint: str) -> str:
+    return f"""
+Running. The API answers on {url}, S3, DynamoDB and SQS on {endpoint}.
+
+  upload a photo   aws --endpoint-url {endpoint} s3 cp photo.jpg s3://{BUCKET}/uploads/photo.jpg
+              or   curl --user any:any --aws-sigv4 aws:amz:us-east-1:s3 \\
+                        -T photo.jpg {endpoint}/{BUCKET}/uploads/photo.jpg
+  read its label   curl {url}/classifications/photo.jpg
+
+Everything is in memory. Ctrl-C ends it.
+"""
