@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,26 @@ class PublishError(Exception):
 
 
 def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
-    """Write network, description and card into `out`; gives the description."""
+    """Write network, description and card into `out`, all or none; gives the description."""
+    with tempfile.TemporaryDirectory() as directory:
+        staged = Path(directory)
+        description = _stage(run, data, staged)
+        out.mkdir(parents=True, exist_ok=True)
+        for file in staged.iterdir():
+            shutil.copyfile(file, out / file.name)
+    return description
+
+
+def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
     record = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))
     description = describe(run / NETWORK_FILE, record)
-    out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run / NETWORK_FILE, out / NETWORK_FILE)
     _write(out, description)
     model = Model(out)
     validation = _read(data / "validation", model)
     logits = collect_logits(model, validation)
-    description["agreement"] = agreement(
-        softmax(logits), softmax(np.load(run / VALIDATION_LOGITS_FILE).astype(np.float64))
-    )
+    trained = np.load(run / VALIDATION_LOGITS_FILE).astype(np.float64)
+    description["agreement"] = agreement(softmax(logits), softmax(trained))
     description["temperature"] = fit_temperature(logits, validation.targets)
     probabilities = softmax(logits / description["temperature"])
     description["review_threshold"] = fit_threshold(probabilities, validation.targets)
