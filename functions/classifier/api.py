@@ -20,10 +20,10 @@ from botocore.exceptions import ClientError
 
 from classifier import photos
 from classifier.classify import Origin, classify
-from classifier.errors import Busy, ClassifierError, InternalError, InvalidRequest, NotFound, may_pass
+from classifier.errors import Busy, ClassifierError, InternalError, InvalidRequest, NotFound, PhotoError, may_pass
 from classifier.records import Classification, Source, Status, format_time
 from classifier.services import Services
-from classifier.telemetry import Stopwatch, logger, report
+from classifier.telemetry import Stopwatch, count_failure, logger, report
 from classifier.uploads import PREFIX
 
 _RETRY_AFTER_SECONDS = 1  # a photo takes less than that once its event arrives
@@ -170,6 +170,8 @@ def explain_fault(error: Exception) -> Response[str]:
 
 def _refusal(error: ClassifierError) -> Response[str]:
     logger.info("refused", code=error.code, reason=str(error))
+    if isinstance(error, PhotoError):
+        count_failure(error.code)
     body = {
         "error": {"code": error.code, "message": str(error)},
         "request_id": _resolver.current_event.request_context.request_id,

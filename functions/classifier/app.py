@@ -4,6 +4,7 @@ import os
 from functools import cache
 from typing import Any
 
+from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from classifier.api import handle_request, is_http_request
@@ -30,7 +31,7 @@ _KINDS = (
 _services = cache(lambda: Services.from_environment(os.environ))
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST)
 @tracer.capture_lambda_handler(capture_response=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
     """Answer any event that the function knows; raises `InvalidRequest` for others."""

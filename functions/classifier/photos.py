@@ -5,7 +5,6 @@ here knows of AWS, the model or the environment.
 """
 
 import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,8 +26,8 @@ from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
 
 # A photo's only picture is its main one: an embedded preview may show something else.
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-# Pillow only warns between its own limit and twice that; here, too large is an error.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
+# Pillow's own limit is one for the whole process, and up to twice that it only warns; `Limits` stands in its place.
+Image.MAX_IMAGE_PIXELS = None
 
 # Nothing else is ever opened: Pillow also speaks formats that run programs (EPS) or that nobody uses for photos.
 FORMATS = tuple(
@@ -128,8 +127,6 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     """Read the header; no pixels yet."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge(f"The image has more than {limits.pixels / 1e6:g} megapixels.") from error
     except Exception as error:
         if is_known_format(data):
             raise UnreadableImage("The image is damaged or incomplete.") from error

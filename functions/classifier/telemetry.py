@@ -45,17 +45,28 @@ def report(classification: Classification, stopwatch: Stopwatch) -> None:
         source=classification.source.value,
         milliseconds=stopwatch.milliseconds,
     )
-    name, dimension = ("Failed", ("code", code)) if code else ("Classified", ("label", str(classification.label)))
-    outcomes = EphemeralMetrics(namespace=_NAMESPACE, service=_SERVICE)
-    outcomes.add_dimension("service", _SERVICE)
-    outcomes.add_dimension(*dimension)
-    outcomes.add_metric(name=name, unit=MetricUnit.Count, value=1)
-    outcomes.flush_metrics()
+    if code:
+        count_failure(code)
+    else:
+        _count("Classified", "label", str(classification.label))
     for stage, milliseconds in stopwatch.milliseconds.items():
         metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
+def count_failure(code: str) -> None:
+    """Count a photo that has no label, by the code of its error."""
+    _count("Failed", "code", code)
 
 
 def flush_metrics() -> None:
     """Write out what was measured since the last flush, if anything was."""
     if metrics.metric_set:
         metrics.flush_metrics()
+
+
+def _count(name: str, dimension: str, value: str) -> None:
+    outcome = EphemeralMetrics(namespace=_NAMESPACE, service=_SERVICE)
+    outcome.add_dimension("service", _SERVICE)
+    outcome.add_dimension(dimension, value)
+    outcome.add_metric(name=name, unit=MetricUnit.Count, value=1)
+    outcome.flush_metrics()

@@ -167,6 +167,20 @@ def test_a_photo_over_the_limit_is_413(api: Api) -> None:
     assert_error(api.request("POST", "/predict", body=b"\xff\xd8\xff" + bytes(26 * 2**20)), 413, "image_too_large")
 
 
+def test_a_refused_photo_is_counted_by_its_code(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.request("POST", "/predict", body=T_SHIRT[:3000])
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [(line["Failed"], line["code"]) for line in lines] == [([1.0], "unreadable_image")]
+
+
+def test_a_request_without_headers_or_body_is_answered(api: Api) -> None:
+    """As API Gateway's console sends it."""
+    event = api_event("POST", "/predict") | {"headers": None, "multiValueHeaders": None, "body": None}
+
+    assert handle(event, api.services)["statusCode"] == 400
+
+
 def test_a_body_that_is_not_base64_is_told_so(api: Api) -> None:
     event = api_event("POST", "/predict", body=b"x") | {"body": "%%%"}
 

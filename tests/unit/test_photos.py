@@ -235,13 +235,20 @@ def test_an_image_over_the_limits_is_too_large(size: tuple[int, int], limits: Li
 
 @pytest.mark.parametrize("side", [7100, 10_000, 20_000, 60_000])
 def test_a_png_that_claims_too_many_pixels_is_refused_by_its_header(side: int) -> None:
-    """Above 50, 89 and 178 megapixels, where Pillow has limits of its own; there are no pixels to decode."""
+    """There are no pixels to decode."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     idat = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
 
     with pytest.raises(ImageTooLarge, match="megapixels"):
         decode(b"\x89PNG\r\n\x1a\n" + chunk + idat, SIZE, LIMITS)
+
+
+def test_limits_may_be_above_those_of_pillow() -> None:
+    """Which warns at 89 megapixels."""
+    data = encoded(Image.new("L", (10_000, 10_000)), "JPEG")
+
+    assert decode(data, SIZE, Limits(pixels=100_000_000)).width == 10_000
 
 
 def test_formats_are_known_by_their_first_bytes() -> None:
