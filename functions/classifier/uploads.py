@@ -9,7 +9,7 @@ It needs no sequencers, which emulators lack, and no version ids; S3 and DynamoD
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,6 @@ from classifier.telemetry import Stopwatch, logger, report
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-    Conclude = Callable[[GetObjectOutputTypeDef, Origin, Services, Stopwatch], Classification]
-
 PREFIX = "uploads/"
 _ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
 _TOMBSTONE_LIFE = timedelta(days=1)  # a writer who saw the object lives for 15 minutes at most, Lambda's longest run
@@ -44,14 +42,14 @@ def handle_s3_event(event: dict[str, Any], services: Services) -> None:
     One that fails does not keep the others from being done; the first error is raised in the end, so that Lambda
     delivers the event again.
     """
-    _for_each_object(event, services, _classify_object)
+    _synchronise_all(event, services)
 
 
 def handle_failed_event(event: dict[str, Any], services: Services) -> None:
     """Say of each object of an event that Lambda gave up on that it FAILED, unless its record is up to date."""
     payload = event["requestPayload"]
     if is_s3_event(payload):
-        _for_each_object(payload, services, _give_up)
+        _synchronise_all(payload, services, giving_up=True)
     else:
         logger.warning("An asynchronous event failed that is about no object; there is no record to mark.")
 
@@ -93,28 +91,25 @@ def is_upload(key: str) -> bool:
     return key.startswith(PREFIX) and not key.endswith("/")
 
 
-def synchronise(bucket: str, key: str, services: Services, conclude: "Conclude | None" = None) -> Classification | None:
+def synchronise(bucket: str, key: str, services: Services, *, giving_up: bool = False) -> Classification | None:
     """Make the key's record that of the object that the bucket holds now, or a tombstone if it holds none.
 
-    `conclude` makes the record of an object; by default it is classified. Answers the record, None for a tombstone.
-    Raises botocore's errors, and `Busy` where others kept changing the record.
+    Who is `giving_up` has the object marked as FAILED if nothing is known of it, without looking at its bytes.
+    Answers the record, None for a tombstone; raises botocore's errors, and `Busy` where others kept changing the record.
     """
     for _ in range(_ATTEMPTS):
         row = services.records.read(key.removeprefix(PREFIX))
         try:
-            return _synchronise_row(row, bucket, key, services, conclude or _classify_object)
+            return _synchronise_row(row, bucket, key, services, giving_up=giving_up)
         except Conflict:
             continue
     raise Busy(f"The record of {row.id!r} keeps changing; try again.")
 
 
-def _synchronise_row(
-    row: Row, bucket: str, key: str, services: Services, conclude: "Conclude"
-) -> Classification | None:
+def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giving_up: bool) -> Classification | None:
     """One compare-and-swap: see the object, write the row that follows from it; raises `Conflict` if it changed."""
     stopwatch = Stopwatch()
-    version = services.description.version
-    etag = _settled_etag(row, version)
+    etag = _settled_etag(row, None if giving_up else services.description.version)
     try:
         condition: dict[str, Any] = {"IfNoneMatch": f'"{etag}"'} if etag else {}
         answer = services.s3.get_object(Bucket=bucket, Key=key, **condition)
@@ -130,7 +125,10 @@ def _synchronise_row(
         raise
     with closing(answer["Body"]):
         origin = Origin(row.id, Source.S3, answer["LastModified"], answer["ETag"].strip('"'))
-        classification = conclude(answer, origin, services, stopwatch)
+        if giving_up:
+            classification = failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.description.version)
+        else:
+            classification = _classify_object(answer, origin, services, stopwatch)
     if row.classification and row.classification.image and row.classification.image.etag == origin.etag:
         classification = replace(classification, confirmed_label=row.classification.confirmed_label)
     with stopwatch.stage("store"):
@@ -139,14 +137,14 @@ def _synchronise_row(
     return classification
 
 
-def _settled_etag(row: Row, model_version: str) -> str | None:
-    """The ETag of the object that the row speaks of, if nothing more can be said of that object."""
+def _settled_etag(row: Row, model_version: str | None) -> str | None:
+    """The ETag of the object that the row speaks of, if the model of that version, or any, has no more to say of it."""
     known = row.classification
-    if known is None or known.status is Status.PENDING or known.image is None or known.model_version != model_version:
+    if known is None or known.status is Status.PENDING or known.image is None:
         return None
     if known.failure and known.failure.code == InternalError.code:
         return None  # a fault of ours may be over
-    return known.image.etag
+    return known.image.etag if model_version in {None, known.model_version} else None
 
 
 def _classify_object(
@@ -162,15 +160,11 @@ def _classify_object(
         return failed(error, size, origin, services.description.version)
 
 
-def _give_up(answer: "GetObjectOutputTypeDef", origin: Origin, services: Services, _: Stopwatch) -> Classification:
-    return failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.description.version)
-
-
-def _for_each_object(event: dict[str, Any], services: Services, conclude: "Conclude") -> None:
+def _synchronise_all(event: dict[str, Any], services: Services, *, giving_up: bool = False) -> None:
     errors = []
     for bucket, key in _objects(event):
         try:
-            synchronise(bucket, key, services, conclude)
+            synchronise(bucket, key, services, giving_up=giving_up)
         except Exception as error:
             logger.exception("An object could not be synchronised", id=key.removeprefix(PREFIX))
             errors.append(error)

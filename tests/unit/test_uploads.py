@@ -373,6 +373,20 @@ def test_a_photo_that_was_classified_after_all_does_not_fail(services: Services,
     assert record.status is Status.SUCCEEDED
 
 
+def test_giving_up_on_a_newer_model_keeps_what_the_older_one_said(services: Services, bucket: Bucket) -> None:
+    bucket.put(KEY, T_SHIRT)
+    uploads.handle_s3_event(s3_event(KEY), services)
+    row = services.records.read(ID)
+    assert row.classification is not None
+    services.records.write(replace(row.classification, model_version="older"), row)
+
+    uploads.handle_failed_event(failed_event(KEY), services)
+
+    record = known(services)
+    assert record is not None
+    assert (record.label, record.model_version) == ("t-shirt", "older")
+
+
 def test_a_failed_event_about_a_removed_photo_leaves_it_removed(services: Services, bucket: Bucket) -> None:
     uploads.handle_failed_event(failed_event(KEY), services)
 
