@@ -95,7 +95,7 @@ def synchronise(bucket: str, key: str, services: Services, *, giving_up: bool = 
     """Make the key's record that of the object that the bucket holds now, or a tombstone if it holds none.
 
     Who is `giving_up` has the object marked as FAILED if nothing is known of it, without looking at its bytes.
-    Answers the record, None for a tombstone; raises botocore's errors, and `Busy` where others kept changing the record.
+    Answers the record, None for a tombstone. Raises botocore's errors, and `Busy` where the record kept changing.
     """
     for _ in range(_ATTEMPTS):
         row = services.records.read(key.removeprefix(PREFIX))

@@ -271,6 +271,44 @@ def test_a_taken_port_is_told(system: System, tmp_path: Path) -> None:
     assert output.read_text() == f"Port {taken} is taken. Choose another: make run PORT={taken + 1}\n"
 
 
+def test_a_broken_install_is_told() -> None:
+    """Without the site's packages, as after a damaged one."""
+    command = [sys.executable, "-S", "-m", "local", "--port", str(free_port()), "--aws-port", str(free_port())]
+
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert told.returncode == 1
+    assert "The installation is incomplete" in told.stderr
+    assert "Remove the folder .venv" in told.stderr
+
+
+@pytest.mark.parametrize("target", ["run", "test"])
+def test_a_missing_python_is_told(tmp_path: Path, target: str) -> None:
+    command = ["make", target, "PYTHON=no-such-python", f"VENV={tmp_path / 'venv'}"]
+
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert told.returncode != 0
+    assert "There is no no-such-python on this machine. Install Python 3.11 or later" in told.stdout
+
+
+def test_an_old_python_is_told(tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 || exit 1\n')
+    old.chmod(0o755)
+
+    told = subprocess.run(
+        ["make", "run", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode != 0
+    assert "Python 3.9.1 is too old" in told.stdout
+
+
 def test_nothing_stays_behind_when_it_is_killed(tmp_path: Path) -> None:
     """Not even its workers, which nobody tells."""
     output = tmp_path / "output.txt"
