@@ -1,7 +1,6 @@
 """The HTTP API: routes, statuses, errors to answers."""
 
 import base64
-import binascii
 import hashlib
 import itertools
 import json
@@ -41,10 +40,11 @@ _IMAGE_TYPES = (
     "image/heif",
     "image/avif",
 )
-# "/" would make folders, "${" is a placeholder that S3 replaces in the key of a posted form.
-_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]|\$\{")
+# "/" would make folders, "." and ".." lead elsewhere in a URL, and S3 replaces "${filename}" in a posted form's key.
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]|\$\{|^\.{1,2}$")
 _LONGEST_KEY = 1024  # bytes of UTF-8, of S3
-_HOW_TO_SEND = 'Send {"url": "https://…"} as JSON, or the bytes of an image with a Content-Type such as image/jpeg.'
+_EXPECTED_PHOTO = 'Send {"url": "https://…"} as JSON, or the bytes of an image with a Content-Type such as image/jpeg.'
+_EXPECTED_FILES = 'Send {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]} as JSON.'
 
 _resolver = APIGatewayRestResolver()
 
@@ -199,10 +199,9 @@ def _requested_photo(services: Services) -> tuple[bytes, Source]:
     is_image = _resolver.current_event.headers.get("Content-Type", "").lower().startswith("image/")
     if body and (is_image or photos.is_known_format(body)):
         return body, Source.BYTES
-    content = _json_object(body)
-    url = content.get("url")
+    url = _json_object(body, _EXPECTED_PHOTO).get("url")
     if not isinstance(url, str):
-        raise InvalidRequest(_HOW_TO_SEND)
+        raise InvalidRequest(f"`url` is missing or not a string. {_EXPECTED_PHOTO}")
     return services.downloader.fetch(url), Source.URL
 
 
@@ -213,23 +212,24 @@ def _body() -> bytes:
         return text.encode()
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidRequest("The body is not valid base64.") from error
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes, expected: str) -> dict[str, Any]:
+    """The body's JSON object; `expected` tells the caller what to send instead of anything else."""
     try:
         content = json.loads(body)
-    except ValueError as error:
-        raise InvalidRequest(_HOW_TO_SEND) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not JSON. {expected}") from error
     if not isinstance(content, dict):
-        raise InvalidRequest("The body must be a JSON object.")
+        raise InvalidRequest(f"The body is not a JSON object. {expected}")
     return content
 
 
 def _requested_files() -> list[tuple[str, str]]:
     """Name and content type of each file that a listing announces, no two of one name."""
-    files = _json_object(_body()).get("files")
+    files = _json_object(_body(), _EXPECTED_FILES).get("files")
     if not isinstance(files, list) or not 1 <= len(files) <= _MOST_FILES:
         raise InvalidRequest(f"`files` must be a list of 1 to {_MOST_FILES} files.")
     taken: set[str] = set()
@@ -244,9 +244,7 @@ def _requested_files() -> list[tuple[str, str]]:
 
 def _checked_file(file: object) -> tuple[str, str]:
     if not isinstance(file, dict) or not isinstance(name := file.get("name"), str):
-        raise InvalidRequest(
-            'Each of `files` must be an object such as {"name": "front.jpg", "content_type": "image/jpeg"}.'
-        )
+        raise InvalidRequest(f"Each of `files` needs a `name`. {_EXPECTED_FILES}")
     if not _is_file_name(name):
         raise InvalidRequest(
             f"A file's `name` must have 1 to {_LONGEST_NAME} bytes, and no slash, no control character and no '${{'."

@@ -144,6 +144,8 @@ def test_records_of_requests_expire(api: Api, services: Services) -> None:
     [
         (b"", JSON, 400, "invalid_request"),
         (b"{", JSON, 400, "invalid_request"),
+        (b"[" * 100_000, JSON, 400, "invalid_request"),
+        (b'{"url": ' + b"9" * 10_000 + b"}", JSON, 400, "invalid_request"),
         (b"[]", JSON, 400, "invalid_request"),
         (b"null", JSON, 400, "invalid_request"),
         (b"{}", JSON, 400, "invalid_request"),
@@ -181,8 +183,9 @@ def test_a_request_without_headers_or_body_is_answered(api: Api) -> None:
     assert handle(event, api.services)["statusCode"] == 400
 
 
-def test_a_body_that_is_not_base64_is_told_so(api: Api) -> None:
-    event = api_event("POST", "/predict", body=b"x") | {"body": "%%%"}
+@pytest.mark.parametrize("body", ["%%%", "é"])
+def test_a_body_that_is_not_base64_is_told_so(api: Api, body: str) -> None:
+    event = api_event("POST", "/predict", body=b"x") | {"body": body}
 
     answer = handle(event, api.services)
 
@@ -361,6 +364,7 @@ def test_fifty_files_may_be_announced_at_once(api: Api) -> None:
         {"files": [{"content_type": "image/jpeg"}]},
         {"files": [{"name": "", "content_type": "image/jpeg"}]},
         {"files": [{"name": "../a.jpg", "content_type": "image/jpeg"}]},
+        {"files": [{"name": "..", "content_type": "image/jpeg"}]},
         {"files": [{"name": "a\\b.jpg", "content_type": "image/jpeg"}]},
         {"files": [{"name": "a\x00.jpg", "content_type": "image/jpeg"}]},
         {"files": [{"name": "${filename}", "content_type": "image/jpeg"}]},
