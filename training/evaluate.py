@@ -13,7 +13,7 @@ from classifier.model import Model, softmax
 from training.dataset import DatasetError, Split, read_split
 
 _Z95 = 1.959964  # the normal distribution's 97.5 % point, for a two-sided 95 % interval
-_BINS = 15  # of the calibration error; Guo et al. 2017 use as many
+BINS = 15  # of the calibration error; Guo et al. 2017 use as many
 
 
 def collect_logits(model: Model, split: Split) -> npt.NDArray[np.float64]:
@@ -64,11 +64,22 @@ def f1_by_label(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return scores
 
 
+def reliability(
+    confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
+) -> dict[int, tuple[int, float, float]]:
+    """For each of the 15 bins of confidence that holds any photo: photos, mean confidence, accuracy."""
+    bins = np.minimum((confidences * BINS).astype(int), BINS - 1)
+    return {
+        int(index): (int(held.sum()), float(confidences[held].mean()), float(right[held].mean()))
+        for index in np.unique(bins)
+        for held in [bins == index]
+    }
+
+
 def expected_calibration_error(confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
     """How far confidence and accuracy are apart: the mean over bins of equal width, by photos (Guo et al. 2017)."""
-    bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
-    gaps = [abs(right[bins == b].mean() - confidences[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
-    return float(sum(gaps) / len(confidences))
+    bins = reliability(confidences, right).values()
+    return sum(count * abs(confidence - accuracy) for count, confidence, accuracy in bins) / len(confidences)
 
 
 def log_loss(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
@@ -81,6 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("model"), help="folder of the model (default: model)")
     parser.add_argument("--data", type=Path, required=True, help="folder of label folders")
+    parser.add_argument("--report", type=Path, help="folder to write a page with plots to")
     arguments = parser.parse_args()
     try:
         model = Model(arguments.model)
@@ -90,6 +102,10 @@ def main() -> int:
         return 1
     probabilities = softmax(collect_logits(model, split) / model.description.temperature)
     print(json.dumps(measure(probabilities, split.targets), indent=2))
+    if arguments.report:
+        from training.report import write_report  # noqa: PLC0415 - Matplotlib, which figures alone do without
+
+        write_report(arguments.report, f"{model.description.version} on {arguments.data.name}", split, probabilities)
     return 0
 
 

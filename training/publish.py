@@ -18,10 +18,12 @@ import numpy.typing as npt
 from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
 from classifier.model import Model, softmax
 from training.dataset import DatasetError, Split, read_split
-from training.evaluate import collect_logits, confusion_matrix, f1_by_label, log_loss, measure
+from training.evaluate import collect_logits, log_loss, measure
+from training.report import write_report
 from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
 
 CARD_FILE = "README.md"
+REPORT_FOLDER = "report"
 # float16 weights move probabilities by about a hundredth at most; a lost layer or other pixels move them by tenths.
 _AGREEMENT = 0.02
 _WANTED_PRECISION = 0.97  # of the photos that no person looks at
@@ -37,9 +39,7 @@ def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         staged = Path(directory)
         description = _stage(run, data, staged)
-        out.mkdir(parents=True, exist_ok=True)
-        for file in staged.iterdir():
-            shutil.copyfile(file, out / file.name)
+        shutil.copytree(staged, out, dirs_exist_ok=True)
     return description
 
 
@@ -63,6 +63,8 @@ def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
         shown = softmax(collect_logits(model, split) / description["temperature"])
         description["metrics"]["test"] = measure(shown, split.targets)
     _write(out, description)
+    last = list(description["metrics"])[-1]
+    write_report(out / REPORT_FOLDER, f"{description['version']} on the {last} photos", split, shown)
     (out / CARD_FILE).write_text(card(description, shown, split), encoding="utf-8")
     return description
 
@@ -115,16 +117,10 @@ def fit_threshold(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[n
 def card(description: dict[str, Any], probabilities: npt.NDArray[np.float64], split: Split) -> str:
     """The model card, in Markdown."""
     predicted = probabilities.argmax(axis=1)
-    confusion = confusion_matrix(predicted, split.targets, len(split.labels))
-    scores = f1_by_label(confusion)
     splits = "\n".join(
         f"| {name} | {m['n']} | {m['accuracy']:.3f} | {m['accuracy_low']:.3f} – {m['accuracy_high']:.3f} "
         f"| {m['macro_f1']:.3f} | {m['calibration_error']:.3f} |"
         for name, m in description["metrics"].items()
-    )
-    rows = "\n".join(
-        f"| {label} | {confusion[index].sum()} | {scores[index]:.3f} | {' | '.join(map(str, confusion[index]))} |"
-        for index, label in enumerate(split.labels)
     )
     confident = probabilities.max(axis=1) >= description["review_threshold"]
     right = (predicted == split.targets)[confident]
@@ -155,11 +151,7 @@ chose nothing. At this threshold, {confident.mean():.0%} of the {last} photos pa
 {right.mean() if right.size else 0:.1%} of those are right.
 The served network and the one in Keras differ by at most {description["agreement"]:.4f} in probability.
 
-By label, on the {last} photos (a row for the true label, a column for the predicted one):
-
-| label | n | F1 | {" | ".join(split.labels)} |
-| --- | --- | --- | {" | ".join("---" for _ in split.labels)} |
-{rows}
+Precision, recall and F1 by label, the confusion matrix and the reliability diagram: [the report](report/README.md).
 
 ## What it was made from
 Photos: the ten-class subset of [clothing-dataset](https://github.com/alexeygrigorev/clothing-dataset) by Alexey

@@ -12,16 +12,9 @@ from classifier.model import Model
 from classifier.photos import Limits, decode
 from conftest import ROOT
 from drawing import encoded, garment
-from training.dataset import DatasetError, label_folders, read_split
-from training.evaluate import (
-    confusion_matrix,
-    expected_calibration_error,
-    f1_by_label,
-    log_loss,
-    measure,
-    wilson_interval,
-)
+from training.dataset import Split, read_split
 from training.publish import PublishError, agreement, fit_temperature, fit_threshold, publish
+from training.report import write_report
 from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
 
 LABELS = Description.read(ROOT / "model").labels
@@ -114,69 +107,26 @@ def test_a_model_that_is_never_right_lets_nothing_through() -> None:
     assert fit_threshold(np.array([[0.9, 0.1]]), np.array([1])) == 1.0
 
 
-def test_accuracy_has_the_interval_of_wilson() -> None:
-    """Checked against the example of 81 in 263, Newcombe 1998, table I: 0.2553 to 0.3662."""
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
+    publish(run, tmp_path / "data", tmp_path / "out")
+
+    report = tmp_path / "out" / "report"
+    figures = json.loads((report / "figures.json").read_text())
+    assert (figures["n"], figures["accuracy"]) == (10, 0.2)
+    assert np.trace(figures["confusion"]) == 2
+    page = (report / "README.md").read_text()
+    assert "| accuracy | 0.2000 |" in page
+    for name in ("confusion.png", "reliability.png"):
+        assert f"({name})" in page
+        with Image.open(report / name) as plot:
+            assert min(plot.size) > 400
+    with Image.open(report / "mistakes.jpg") as sheet:
+        assert sheet.size == (1200, 2 * 234), "eight mistakes in rows of six"
 
 
-def test_metrics_of_a_small_example() -> None:
-    probabilities = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
-    targets = np.array([0, 0, 1, 1])
+def test_a_model_without_mistakes_has_an_empty_sheet(tmp_path: Path) -> None:
+    split = Split(("a", "b"), ("a/1", "b/1"), np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]))
 
-    measured = measure(probabilities, targets)
+    write_report(tmp_path, "Perfect", split, np.eye(2))
 
-    assert (measured["n"], measured["accuracy"]) == (4, 0.75)
-    assert measured["macro_f1"] == pytest.approx((2 * 2 / 5 + 2 * 1 / 3) / 2)
-    assert measured["calibration_error"] == pytest.approx((0.2 + 0.4 + 0.3 + 0.9) / 4)
-    assert measured["log_loss"] == pytest.approx(-np.log([0.8, 0.6, 0.7, 0.1]).mean())
-    assert confusion_matrix(probabilities.argmax(axis=1), targets, 2).tolist() == [[2, 0], [1, 1]]
-
-
-def test_a_label_that_never_occurs_has_no_f1() -> None:
-    assert f1_by_label(np.array([[2, 0], [0, 0]])).tolist() == [1, 0]
-
-
-def test_perfect_calibration_has_no_error() -> None:
-    confidences = np.full(100, 0.75)
-
-    assert expected_calibration_error(confidences, np.arange(100) < 75) == pytest.approx(0)
-    assert log_loss(np.eye(2), np.array([0, 1])) == 0
-
-
-def test_photos_are_read_in_order_with_their_labels(tmp_path: Path) -> None:
-    write_photos(tmp_path, ("pants", "t-shirt"))
-    (tmp_path / "pants" / ".DS_Store").write_bytes(b"")
-
-    split = read_split(tmp_path, 16)
-
-    assert split.labels == ("pants", "t-shirt")
-    assert split.names == ("pants/1.jpg", "t-shirt/1.jpg")
-    assert split.targets.tolist() == [0, 1]
-    assert split.images.shape == (2, 16, 16, 3)
-    pixels = decode((tmp_path / "t-shirt" / "1.jpg").read_bytes(), 16, Limits()).pixels
-    assert (split.images[1] == pixels).all(), "training sees what serving sees"
-
-
-def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no folder"):
-        label_folders(tmp_path / "missing")
-    with pytest.raises(DatasetError, match="two at least"):
-        label_folders(tmp_path)
-    write_photos(tmp_path, ("hat", "pants"))
-    with pytest.raises(DatasetError, match="expected hat, shoes"):
-        read_split(tmp_path, 16, ("hat", "shoes"))
-    (tmp_path / "hat" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DatasetError, match=r"broken\.jpg: The image is damaged"):
-        read_split(tmp_path, 16)
-    for photo in (tmp_path / "hat").iterdir():
-        photo.unlink()
-    with pytest.raises(DatasetError, match="holds no photos"):
-        read_split(tmp_path, 16)
-
-
-def test_a_photo_of_every_size_is_a_square(tmp_path: Path) -> None:
-    for label, size in (("a", (10, 300)), ("b", (300, 10))):
-        (tmp_path / label).mkdir()
-        (tmp_path / label / "1.png").write_bytes(encoded(Image.new("RGB", size), "PNG"))
-
-    assert read_split(tmp_path, 32).images.shape == (2, 32, 32, 3)
+    assert json.loads((tmp_path / "figures.json").read_text())["accuracy"] == 1
