@@ -120,19 +120,9 @@ class Api:
 
     services: Services
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        content: Any = None,
-        *,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        stage: str | None = None,
-    ) -> "Answer":
-        """Send JSON content or raw bytes; raw bytes arrive in base64, as the template has it."""
-        event = api_event(method, path, content, body=body, headers=headers, stage=stage)
-        answer = handle(event, self.services)
+    def request(self, method: str, path: str, content: Any = None, **options: Any) -> "Answer":
+        """Send a request with the options of `api_event`."""
+        answer = handle(api_event(method, path, content, **options), self.services)
         return Answer(
             answer["statusCode"],
             {name.lower(): values[0] for name, values in answer["multiValueHeaders"].items()},
