@@ -5,6 +5,7 @@ VENV ?= .venv
 PORT ?= 8000
 AWS_PORT ?= 5000
 WEIGHTS ?= imagenet
+RUN ?= build/training
 
 TRAINING_VENV = $(VENV)-training
 SAM_VENV = $(VENV)-sam
@@ -12,7 +13,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test check test-training train clean
+.PHONY: run test check test-training train evaluate clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
@@ -31,9 +32,16 @@ test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
 	$(TRAINING_VENV)/bin/python -m pytest tests/training
 
 train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
-	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/, validation/ and test/ in it."; exit 1; }
-	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run build/training
-	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run build/training
+	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/ and test/ in it."; exit 1; }
+	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run $(RUN)
+	$(TRAINING_VENV)/bin/python -m training.novelty --data "$(DATA)" --run $(RUN)
+	$(TRAINING_VENV)/bin/python -m training.convert --data "$(DATA)" --run $(RUN)
+	$(TRAINING_VENV)/bin/python -m training.variants --data "$(DATA)" --run $(RUN)
+	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run $(RUN)
+
+evaluate: $(TRAINING_VENV)/.training ## measures model/ on a folder of label folders
+	@test -n "$(DATA)" || { echo "Say where the photos are: make evaluate DATA=folder, with a folder for each label."; exit 1; }
+	$(TRAINING_VENV)/bin/python -m training.evaluate --data "$(DATA)" --report build/report
 
 clean: ## removes what the commands above installed and built
 	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) build .aws-sam

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +17,47 @@ _Z95 = 1.959964  # the normal distribution's 97.5 % point, for a two-sided 95 % 
 BINS = 15  # of the calibration error; Guo et al. 2017 use as many
 
 
-def collect_logits(model: Model, split: Split) -> npt.NDArray[np.float64]:
-    """The served network's raw outputs for each photo, of shape (n, labels)."""
-    return np.stack([model.logits(image) for image in split.images])
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model said of photos: `probabilities` of shape (n, labels), and which `passed` without review, (n,)."""
+
+    split: Split
+    probabilities: npt.NDArray[np.float64]
+    passed: npt.NDArray[np.bool_]
+
+    def figures(self) -> dict[str, float]:
+        """As `measure` gives them."""
+        return measure(self.probabilities, self.split.targets, self.passed)
 
 
-def measure(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> dict[str, float]:
+def collect_logits(model: Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """The served network's raw outputs, of shape (n, labels), for images of shape (n, size, size, 3)."""
+    return np.stack([model.logits(image) for image in images])
+
+
+def measure(
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], passed: npt.NDArray[np.bool_]
+) -> dict[str, float]:
     """Accuracy with its 95 % interval, macro-averaged F1, expected calibration error, negative log-likelihood.
 
-    `probabilities` is of shape (n, labels), `targets` of shape (n,).
+    And of the photos that `passed` without a person's look: their share, and how many of them are right (1 where none
+    passed). `probabilities` is of shape (n, labels), `targets` and `passed` of shape (n,).
     """
     predicted = probabilities.argmax(axis=1)
     right = predicted == targets
     low, high = wilson_interval(int(right.sum()), len(targets))
+    confusion = confusion_matrix(predicted, targets, probabilities.shape[1])
+    met = confusion.sum(axis=0) + confusion.sum(axis=1) > 0  # a label that nothing has and nothing is taken for is none
     return {
         "n": len(targets),
         "accuracy": float(right.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
-        "macro_f1": float(np.mean(f1_by_label(confusion_matrix(predicted, targets, probabilities.shape[1])))),
+        "macro_f1": float(f1_by_label(confusion)[met].mean()),
         "calibration_error": expected_calibration_error(probabilities.max(axis=1), right),
         "log_loss": log_loss(probabilities, targets),
+        "passed": float(passed.mean()),
+        "passed_accuracy": float(right[passed].mean()) if passed.any() else 1.0,
     }
 
 
@@ -100,12 +121,14 @@ def main() -> int:
     except (DatasetError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    probabilities = softmax(collect_logits(model, split) / model.description.temperature)
-    print(json.dumps(measure(probabilities, split.targets), indent=2))
+    probabilities = softmax(collect_logits(model, split.images) / model.description.temperature)
+    passed = probabilities.max(axis=1) >= model.description.review_threshold
+    evaluation = Evaluation(split, probabilities, passed)
+    print(json.dumps(evaluation.figures(), indent=2))
     if arguments.report:
         from training.report import write_report  # noqa: PLC0415 - Matplotlib, which figures alone do without
 
-        write_report(arguments.report, f"{model.description.version} on {arguments.data.name}", split, probabilities)
+        write_report(arguments.report, f"{model.description.version} on {arguments.data.name}", evaluation)
     return 0
 
 

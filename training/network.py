@@ -1,59 +1,150 @@
 """The network: MobileNetV2 (Sandler et al. 2018) with a new head, and its conversion to TensorFlow Lite."""
 
+import itertools
 import tempfile
-from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from training.dataset import Examples
+from training.recipe import Recipe
+
 # MobileNetV2 in half precision is 4.5 MB. A converter that loses the weights writes a file of some kilobytes instead,
 # and says nothing.
 _SMALLEST_NETWORK_BYTES = 1_000_000
+_BATCH = 32  # of photos at once, where nothing is learnt
+_LEAST_DEVIATION = 0.05  # of a feature; the usual one has ten times that
+_TRUNK = "trunk"
+_FEATURES = "features"
+_HEAD = "logits"
 
 
 class ExportError(Exception):
     """The converted network is not the one that was trained."""
 
 
-def build(labels: int, weights: str, dropout: float) -> keras.Model:
+def build(labels: int, weights: str | None, dropout: float, frozen_blocks: int) -> keras.Model:
     """RGB pixels, float32 in [0, 255], of shape (batch, side, side, 3), to logits of shape (batch, labels).
 
-    `weights` is "imagenet", which Keras downloads, or the path of a file of MobileNetV2's weights without its top.
+    `weights` is "imagenet", which Keras downloads, the path of a file of MobileNetV2's weights without its top, or None
+    for random ones.
+    The stem and the first `frozen_blocks` of the 17 blocks stay as they are in training.
     """
-    trunk = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=(None, None, 3))
+    trunk = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=(None, None, 3), name=_TRUNK)
+    for layer in trunk.layers:
+        if layer.name == f"block_{frozen_blocks}_expand":
+            break
+        layer.trainable = False
     pixels = keras.Input((None, None, 3), name="pixels")
-    features = keras.layers.GlobalAveragePooling2D()(trunk(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)))
-    logits = keras.layers.Dense(labels, name="logits")(keras.layers.Dropout(dropout)(features))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    features = keras.layers.GlobalAveragePooling2D(name=_FEATURES)(trunk(scaled))
+    logits = keras.layers.Dense(labels, name=_HEAD)(keras.layers.Dropout(dropout)(features))
     return keras.Model(pixels, logits)
 
 
-def to_tflite(network: keras.Model, size: int) -> bytes:
-    """Convert to TensorFlow Lite with float16 weights: one photo of `size` × `size` RGB pixels, uint8, to logits.
+def balanced_loss(targets: npt.NDArray[np.float32], recipe: Recipe) -> "BalancedCrossEntropy":
+    """The loss for training on these one-hot targets, of shape (n, labels)."""
+    shares = (targets.sum(axis=0) + 1) / (len(targets) + targets.shape[1])  # a label that has no photo has a share too
+    return BalancedCrossEntropy(shares, recipe.class_balance, recipe.label_smoothing)
 
-    The scaling of pixels stays inside, so that serving hands over bytes. float16 halves the file and moves scores by
-    about a thousandth; int8 is ten times slower in tflite-runtime 2.14, whose fast kernels are for floats.
+
+class BalancedCrossEntropy(keras.losses.Loss):  # type: ignore[misc] # Keras has no types
+    """Cross-entropy as if every label were as frequent as the others (logit adjustment, Menon et al. 2021).
+
+    While training, the logits compete on top of the logarithms of the labels' shares in the data, to the power of
+    `balance`; what is learnt beside these is what serves.
+    """
+
+    def __init__(self, shares: npt.NDArray[np.float64], balance: float, label_smoothing: float) -> None:
+        super().__init__(name="balanced_cross_entropy")
+        self._adjustment = balance * np.log(shares).astype(np.float32)
+        self._smoothing = label_smoothing
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Targets and logits, each of shape (batch, labels), to losses of shape (batch,)."""
+        return keras.losses.categorical_crossentropy(
+            y_true, y_pred + self._adjustment, from_logits=True, label_smoothing=self._smoothing
+        )
+
+
+def fit_head(network: keras.Model, examples: Examples, recipe: Recipe) -> None:
+    """Fit the head alone, on the features of plain photos: a linear probe."""
+    seen = features(network, examples.images)
+    mean, deviation = seen.mean(axis=0), seen.std(axis=0) + _LEAST_DEVIATION
+    probe = keras.Sequential([keras.Input(seen.shape[1:]), keras.layers.Dense(examples.targets.shape[1])])
+    probe.compile(keras.optimizers.AdamW(1e-3, weight_decay=0.05), balanced_loss(examples.targets, recipe))
+    probe.fit((seen - mean) / deviation, examples.targets, batch_size=64, epochs=recipe.head_epochs, verbose=0)
+    weights, bias = probe.get_weights()
+    weights = weights / deviation[:, np.newaxis]
+    network.get_layer(_HEAD).set_weights([weights, bias - mean @ weights])
+
+
+def predict(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The network's outputs, of shape (n, …), for uint8 images of shape (n, side, side, 3)."""
+    batches = range(0, len(images), _BATCH)
+    return np.concatenate([network(images[first : first + _BATCH], training=False).numpy() for first in batches])
+
+
+def features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """What the head sees, of shape (n, features), of uint8 images of shape (n, side, side, 3)."""
+    return predict(keras.Model(network.input, network.get_layer(_FEATURES).output), images)
+
+
+def head(network: keras.Model, seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The logits, of shape (n, labels), for features of shape (n, features)."""
+    weights, bias = network.get_layer(_HEAD).get_weights()
+    logits: npt.NDArray[np.float64] = (seen @ weights + bias).astype(np.float64)
+    return logits
+
+
+def round_to_half(network: keras.Model) -> None:
+    """Round the weights to what half precision can hold, so that the converted network answers as this one does.
+
+    Conversion multiplies each convolution by its batch norm and rounds the product. Rounded by the converter alone, two
+    hundredths of a probability would differ from what was trained and measured here. So the batch norms are multiplied
+    into the convolutions here, and left with nothing but the bias.
+    """
+    layers = network.get_layer(_TRUNK).layers
+    for convolution, norm in itertools.pairwise(layers):
+        if isinstance(norm, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = norm.get_weights()
+            scale = gamma / np.sqrt(variance + norm.epsilon)
+            (kernel,) = convolution.get_weights()
+            depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
+            convolution.set_weights([_half(kernel * (scale[:, np.newaxis] if depthwise else scale))])
+            one, none = np.ones_like(gamma), np.zeros_like(gamma)
+            norm.set_weights([one * np.sqrt(1 + norm.epsilon), _half(beta - mean * scale), none, one])
+    network.get_layer(_HEAD).set_weights([_half(weights) for weights in network.get_layer(_HEAD).get_weights()])
+
+
+def _half(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return weights.astype(np.float16).astype(np.float32)
+
+
+def to_tflite(
+    network: keras.Model, size: int, precision: str = "float16", samples: npt.NDArray[np.uint8] | tuple[()] = ()
+) -> bytes:
+    """Convert to TensorFlow Lite: one photo of `size` × `size` RGB pixels, uint8, to logits.
+
+    The scaling of pixels stays inside, so that serving hands over bytes. `precision` is that of the weights, "float32",
+    "float16" or "int8"; the last is also that of the arithmetic, and is fitted to `samples` of photos, of shape
+    (n, size, size, 3).
     """
     pixels = keras.Input((size, size, 3), batch_size=1, dtype="uint8", name="pixels")
     served = keras.Model(pixels, network(keras.ops.cast(pixels, "float32"), training=False))
     with tempfile.TemporaryDirectory() as directory:
         served.export(directory, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if precision == "int8":
+            converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in samples)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converted: bytes = converter.convert()
     if len(converted) < _SMALLEST_NETWORK_BYTES:
         raise ExportError(f"The converted network has only {len(converted):,} bytes: its weights are missing.")
     return converted
-
-
-def logits(network: keras.Model, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[np.float32]:
-    """The trained network's outputs, of shape (n, labels), for uint8 images of shape (n, side, side, 3)."""
-    answers: npt.NDArray[np.float32] = network.predict(images, batch_size=batch_size, verbose=0)
-    return answers
-
-
-def write_tflite(network: keras.Model, size: int, path: Path) -> None:
-    """Convert and write to `path`."""
-    path.write_bytes(to_tflite(network, size))

@@ -1,6 +1,6 @@
-"""Makes `model/` of a run of `training.train`: checks the converted network, calibrates it, measures it, describes it.
+"""Makes `model/` of a run of `training.train`: checks the converted networks, calibrates, measures and describes.
 
-Needs no TensorFlow: the network answers through the code and the runtime that serve it.
+Needs no TensorFlow: the networks answer through the code and the runtime that serve them.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +18,77 @@ import numpy.typing as npt
 
 from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
 from classifier.model import Model, softmax
-from training.dataset import DatasetError, Split, read_split
-from training.evaluate import collect_logits, log_loss, measure
+from training.calibration import calibrate, cross_calibrate
+from training.card import CARD_FILE, TITLES, card
+from training.dataset import DatasetError, Split, read_photos, read_provenance, read_split
+from training.evaluate import Evaluation, collect_logits, measure
 from training.report import write_report
-from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
+from training.run import FINAL, LOGITS_FILE, NOVELTY_FILE, RECORD_FILE, VARIANTS_FILE, answered_photos, fold_name
+from training.unfamiliar import unfamiliar_pictures
 
-CARD_FILE = "README.md"
 REPORT_FOLDER = "report"
-# float16 weights move probabilities by about a hundredth at most; a lost layer or other pixels move them by tenths.
-_AGREEMENT = 0.02
-_WANTED_PRECISION = 0.97  # of the photos that no person looks at
-_TEMPERATURES = np.geomspace(0.2, 5, 400)
+_AGREEMENT = 0.01  # in probability; a lost layer or other pixels would make tenths of difference
 
 
 class PublishError(Exception):
     """The run's network is not fit to serve; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The photos that a run keeps answers for, and what the served network says of them.
+
+    `logits` of shape (n, labels), `targets` of shape (n,), `paths` to the photos; `agreement` is the largest difference
+    in probability between the served network and the trained one.
+    """
+
+    paths: tuple[Path, ...]
+    targets: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float64]
+    agreement: float
+
+
 def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
-    """Write network, description and card into `out`, all or none; gives the description."""
+    """Write network, description, card and reports into `out`, all or none; gives the description."""
     with tempfile.TemporaryDirectory() as directory:
         staged = Path(directory)
         description = _stage(run, data, staged)
+        shutil.rmtree(out / REPORT_FOLDER, ignore_errors=True)
         shutil.copytree(staged, out, dirs_exist_ok=True)
     return description
 
 
 def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
-    record = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))
-    description = describe(run / NETWORK_FILE, record)
-    shutil.copyfile(run / NETWORK_FILE, out / NETWORK_FILE)
-    _write(out, description)
-    model = Model(out)
-    validation = _read(data / "validation", model)
-    logits = collect_logits(model, validation)
-    trained = np.load(run / VALIDATION_LOGITS_FILE).astype(np.float64)
-    description["agreement"] = agreement(softmax(logits), softmax(trained))
-    description["temperature"] = fit_temperature(logits, validation.targets)
-    probabilities = softmax(logits / description["temperature"])
-    description["review_threshold"] = fit_threshold(probabilities, validation.targets)
-    description["metrics"] = {"validation": measure(probabilities, validation.targets)}
-    shown, split = probabilities, validation
+    record = _read(run / RECORD_FILE)
+    description = describe(run / FINAL / NETWORK_FILE, record)
+    folds = [answers(run / fold_name(fold), data, description) for fold in range(record["recipe"]["folds"])]
+    logits, targets = np.concatenate([fold.logits for fold in folds]), np.concatenate([fold.targets for fold in folds])
+    paths = tuple(path for fold in folds for path in fold.paths)
+    numbers = np.repeat(np.arange(len(folds)), [len(fold.targets) for fold in folds])
+
+    calibration = calibrate(logits, targets)
+    description["temperature"] = calibration.temperature
+    description["review_threshold"] = calibration.review_threshold
+    description["agreement"] = max(fold.agreement for fold in (*folds, answers(run / FINAL, data, description)))
+    description["folds"] = [float((fold.logits.argmax(axis=1) == fold.targets).mean()) for fold in folds]
+
+    size = description["input"]["width"]
+    held_out = Split(tuple(record["labels"]), paths, read_photos(paths, size), targets)
+    evaluation = Evaluation(held_out, *cross_calibrate(logits, targets, numbers))
+    _measure("held_out", data, evaluation, description, out)
     if (data / "test").is_dir():
-        split = _read(data / "test", model)
-        shown = softmax(collect_logits(model, split) / description["temperature"])
-        description["metrics"]["test"] = measure(shown, split.targets)
-    _write(out, description)
-    last = list(description["metrics"])[-1]
-    write_report(out / REPORT_FOLDER, f"{description['version']} on the {last} photos", split, shown)
-    (out / CARD_FILE).write_text(card(description, shown, split), encoding="utf-8")
+        test = read_split(data / "test", size, held_out.labels)
+        served = _staged_model(run / FINAL / NETWORK_FILE, description, out)
+        probabilities = calibration.probabilities(collect_logits(served, test.images))
+        _measure("test", data, Evaluation(test, probabilities, calibration.passes(probabilities)), description, out)
+    model = _staged_model(run / FINAL / NETWORK_FILE, description, out)
+    model.check()
+    unfamiliar = {
+        kind: float((~calibration.passes(calibration.probabilities(collect_logits(model, pictures)))).mean())
+        for kind, pictures in unfamiliar_pictures(data, size).items()
+    }
+    novelty, variants = (_read(run / name) for name in (NOVELTY_FILE, VARIANTS_FILE))
+    (out / CARD_FILE).write_text(card(description, unfamiliar, novelty, variants), encoding="utf-8")
     return description
 
 
@@ -73,7 +96,7 @@ def describe(network: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The description of a network that nobody has calibrated or measured yet."""
     content = network.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    size = record["recipe"]["size"]
+    size = record["recipe"]["phases"][-1]["size"]
     return {
         "name": "mobilenet_v2",
         "version": f"mobilenet_v2-{size}-{sha256[:8]}",
@@ -83,95 +106,59 @@ def describe(network: Path, record: dict[str, Any]) -> dict[str, Any]:
         "review_threshold": 0.0,
         "sha256": sha256,
         "bytes": len(content),
+        "agreement": None,
+        "folds": [],
         "metrics": {},
-        "recipe": record["recipe"],
+        "training": {name: value for name, value in record.items() if name != "labels"},
     }
+
+
+def answers(folder: Path, data: Path, description: dict[str, Any]) -> Answers:
+    """What a network of the run says when it is served; raises `PublishError` if that is not what Keras said."""
+    paths = answered_photos(folder, data)
+    images = read_photos(paths, description["input"]["width"])
+    with tempfile.TemporaryDirectory() as directory:
+        logits = collect_logits(_staged_model(folder / NETWORK_FILE, description, Path(directory)), images)
+    labels = description["labels"]
+    targets = np.array([labels.index(path.parent.name) for path in paths], np.int64)
+    trained = np.load(folder / LOGITS_FILE).astype(np.float64)
+    return Answers(tuple(paths), targets, logits, agreement(softmax(logits), softmax(trained)))
 
 
 def agreement(served: npt.NDArray[np.float64], trained: npt.NDArray[np.float64]) -> float:
     """The largest difference between what the served and the trained network answer, each of shape (n, labels)."""
-    if served.shape != trained.shape:
-        raise PublishError(f"The run's answers are for {len(trained)} validation photos; the folder has {len(served)}.")
     largest = float(np.abs(served - trained).max())
     if largest > _AGREEMENT:
         raise PublishError(f"The converted network differs from the trained one by {largest:.3f} in probability.")
     return largest
 
 
-def fit_temperature(logits: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
-    """The temperature under which the labels are likeliest (Guo et al. 2017), to within half a per cent."""
-    losses = [log_loss(softmax(logits / temperature), targets) for temperature in _TEMPERATURES]
-    return round(float(_TEMPERATURES[int(np.argmin(losses))]), 4)
+def _measure(name: str, data: Path, evaluation: Evaluation, description: dict[str, Any], out: Path) -> None:
+    """Add the figures, and those of the children's clothes apart, to the description; write the report."""
+    description["metrics"][name] = evaluation.figures()
+    kids = read_provenance(data, evaluation.split.files).kids
+    if kids.any():
+        description["metrics"][f"{name}_kids"] = measure(
+            evaluation.probabilities[kids], evaluation.split.targets[kids], evaluation.passed[kids]
+        )
+    write_report(out / REPORT_FOLDER / name, f"{description['version']}: {TITLES[name]}", evaluation)
 
 
-def fit_threshold(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
-    """The lowest confidence from which on photos are right 97 times in 100: as few as may be then need review."""
-    confidences = probabilities.max(axis=1)
-    order = np.argsort(-confidences)
-    right = (probabilities.argmax(axis=1) == targets)[order]
-    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
-    enough = np.flatnonzero(precision >= _WANTED_PRECISION)
-    return round(float(confidences[order][enough[-1]]) if enough.size else 1.0, 4)
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def card(description: dict[str, Any], probabilities: npt.NDArray[np.float64], split: Split) -> str:
-    """The model card, in Markdown."""
-    predicted = probabilities.argmax(axis=1)
-    splits = "\n".join(
-        f"| {name} | {m['n']} | {m['accuracy']:.3f} | {m['accuracy_low']:.3f} – {m['accuracy_high']:.3f} "
-        f"| {m['macro_f1']:.3f} | {m['calibration_error']:.3f} |"
-        for name, m in description["metrics"].items()
-    )
-    confident = probabilities.max(axis=1) >= description["review_threshold"]
-    right = (predicted == split.targets)[confident]
-    last = list(description["metrics"])[-1]
-    size = description["input"]["width"]
-    return f"""# The model
-
-`{description["version"]}`: MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo
-squeezed into {size} × {size} RGB pixels and gives a score for each of {len(split.labels)} labels:
-{", ".join(split.labels)}.
-`clothing.tflite` is in half precision, {description["bytes"] / 1e6:.1f} MB; `model.json` holds all that serving needs.
-
-Made by `make train`; this page and `model.json` are written by it.
-
-## What it is for
-Telling which of the labels above a seller's photo of one piece of clothing shows, so that a listing gets its category.
-It is not for photos of people, for more than one piece at once, or for telling whether there are clothes on a photo at
-all: whatever it is shown, it names one of its labels.
-
-## How well it does
-| photos | n | accuracy | 95 % interval | macro-F1 | calibration error |
-| --- | --- | --- | --- | --- | --- |
-{splits}
-
-`validation` shares most of its senders with the training photos and chose the temperature
-({description["temperature"]}) and the review threshold ({description["review_threshold"]}); `test` shares none and
-chose nothing. At this threshold, {confident.mean():.0%} of the {last} photos pass without review, and
-{right.mean() if right.size else 0:.1%} of those are right.
-The served network and the one in Keras differ by at most {description["agreement"]:.4f} in probability.
-
-Precision, recall and F1 by label, the confusion matrix and the reliability diagram: [the report](report/README.md).
-
-## What it was made from
-Photos: the ten-class subset of [clothing-dataset](https://github.com/alexeygrigorev/clothing-dataset) by Alexey
-Grigorev, CC0. Initial weights: MobileNetV2 trained on ImageNet (Google, Apache-2.0). The recipe stands in `model.json`.
-"""
-
-
-def _read(folder: Path, model: Model) -> Split:
-    return read_split(folder, model.description.input_size, model.description.labels)
-
-
-def _write(out: Path, description: dict[str, Any]) -> None:
-    (out / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+def _staged_model(network: Path, description: dict[str, Any], folder: Path) -> Model:
+    shutil.copyfile(network, folder / NETWORK_FILE)
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return Model(folder)
 
 
 def main() -> int:
     """Publish a run."""
     parser = argparse.ArgumentParser(prog="python -m training.publish", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder that training.train wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder with validation/ and, if there is one, test/")
+    parser.add_argument("--data", type=Path, required=True, help="the folder it was trained on, and its test/, if any")
     parser.add_argument("--out", type=Path, default=Path("model"), help="folder to write (default: model)")
     arguments = parser.parse_args()
     try:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from training.dataset import Split
-from training.evaluate import BINS, confusion_matrix, f1_by_label, measure, reliability
+from training.evaluate import BINS, Evaluation, confusion_matrix, f1_by_label, reliability
 
 PAGE_FILE = "README.md"
 FIGURES_FILE = "figures.json"
@@ -27,15 +27,15 @@ _CAPTION = 34  # pixels
 _COLOUR = "#2563a8"
 
 
-def write_report(folder: Path, title: str, split: Split, probabilities: npt.NDArray[np.float64]) -> None:
+def write_report(folder: Path, title: str, evaluation: Evaluation) -> None:
     """Write the page, the figures and the plots of an evaluation into `folder`.
 
-    `probabilities` is of shape (n, labels), in the order of `split`. The contact sheet of the most confident mistakes
-    holds the evaluated photos themselves, so it is theirs to share or not.
+    The contact sheet of the most confident mistakes holds the evaluated photos themselves, so it is theirs to share or
+    not.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    split, probabilities, figures = evaluation.split, evaluation.probabilities, evaluation.figures()
     predicted = probabilities.argmax(axis=1)
-    figures = measure(probabilities, split.targets)
     confusion = confusion_matrix(predicted, split.targets, len(split.labels))
     record = {"title": title, **figures, "labels": split.labels, "confusion": confusion.tolist()}
     (folder / FIGURES_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -64,6 +64,8 @@ def page(title: str, labels: tuple[str, ...], figures: dict[str, float], confusi
 | macro-F1 | {figures["macro_f1"]:.4f} |
 | expected calibration error | {figures["calibration_error"]:.4f} |
 | log-loss | {figures["log_loss"]:.4f} |
+| pass without review | {figures["passed"]:.1%} |
+| right among these | {figures["passed_accuracy"]:.2%} |
 
 | label | photos | precision | recall | F1 |
 | --- | --- | --- | --- | --- |

@@ -1,4 +1,36 @@
-"""The files of a run's folder: what `train` hands to `publish`. TensorFlow is in the former's process alone."""
+"""The files of a run: what `train` hands to the programs after it. TensorFlow is in the former's process alone.
 
-RECIPE_FILE = "recipe.json"
-VALIDATION_LOGITS_FILE = "validation_logits.npy"
+A run is a folder with its record and one folder for each network: `final`, `fold-1` and so on.
+"""
+
+import json
+from pathlib import Path
+
+from training.dataset import DatasetError
+
+FINAL = "final"
+RECORD_FILE = "record.json"  # what the run is made from
+WEIGHTS_FILE = "network.weights.h5"
+LOGITS_FILE = "logits.npy"  # Keras's own answers for some photos
+PHOTOS_FILE = "photos.json"  # these photos' names below the data's folder; written last, so the network is finished
+NOVELTY_FILE = "novelty.json"  # of `training.novelty`
+VARIANTS_FILE = "variants.json"  # of `training.variants`
+
+
+def fold_name(fold: int) -> str:
+    """The folder of the network from which the senders of a fold, counted from 0, are held out."""
+    return f"fold-{fold + 1}"
+
+
+def variant_file(run: Path, size: int, precision: str) -> Path:
+    """Where the network for photos of `size` pixels a side and that precision is."""
+    return run / "variants" / f"{size}-{precision}.tflite"
+
+
+def answered_photos(folder: Path, data: Path) -> list[Path]:
+    """The photos that a network's folder keeps Keras's answers for, in their order."""
+    paths = [data / name for name in json.loads((folder / PHOTOS_FILE).read_text(encoding="utf-8"))]
+    for path in paths:
+        if not path.is_file():
+            raise DatasetError(f"The run was trained on other photos: there is no {path}.")
+    return paths

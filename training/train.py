@@ -1,164 +1,232 @@
-"""Fine-tunes the network on a folder `train/ validation/ test/` of label folders and converts it.
+"""Fine-tunes the network on a folder `train/ validation/ extra/` of label folders and converts it.
 
-Writes into a folder of the run: the TensorFlow Lite file, the recipe with the labels, and Keras's own answers for the
-validation photos. `training.publish` checks those against the converted network and makes `model/` of them.
+Trains one network on all of these photos, which is the one to ship, and one for each fold of senders that has not seen
+theirs, which tell how well it does. Writes into the folder of a run; `training.publish` makes `model/` of it. Started
+again on the same folder, it goes on where it stopped.
 """
 
 import argparse
 import json
 import os
+import shutil
 import sys
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices, before it is imported
 
 import keras
 import numpy as np
-import tensorflow as tf
+import numpy.typing as npt
+import rich.progress
+from sklearn.model_selection import GroupKFold
 
 from classifier.description import NETWORK_FILE
 from training import network
-from training.dataset import DatasetError, Split, read_split
-from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
+from training.augment import TrainingBatches
+from training.dataset import DatasetError, Examples, Split, fingerprint, read_photos, read_provenance, read_split
+from training.recipe import Recipe, RecipeError
+from training.run import FINAL, LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, WEIGHTS_FILE, fold_name
+
+_RECIPE = Path(__file__).with_name("recipe.toml")
+_FOLDERS = ("train", "validation", "extra")  # the first has to be there
+_BACKUP = "backup"
+_PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")
+
+
+class RunError(Exception):
+    """The run's folder cannot be gone on with; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that decides how the network is trained, recorded with the model.
+class Assignment:
+    """A network to train: which photos it learns from, and for which Keras's answers are kept; both are indexes."""
 
-    The network is trained at `first_size` pixels a side for `first_epochs`, then at `size`, which is also what it
-    serves at, for `epochs`. The learning rate rises over a tenth of the steps and falls to nothing as a cosine does.
-    Weights are averaged over steps with `average_momentum` (exponential moving average); mixup is that of Zhang et al.
-    2018; crops cover at least `smallest_crop` of a photo's area.
-    """
-
-    seed: int = 1
-    size: int = 224
-    epochs: int = 4
-    first_size: int = 192
-    first_epochs: int = 6
-    batch_size: int = 32
-    learning_rate: float = 2e-4
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.1
-    mixup: float = 0.2
-    smallest_crop: float = 0.35
-    dropout: float = 0.2
-    average_momentum: float = 0.99
-
-    @property
-    def source_size(self) -> int:
-        """Pixels a side at which photos are kept in memory, for crops to be cut from."""
-        return self.size * 3 // 2
+    name: str
+    learns: npt.NDArray[np.int64]
+    answers: npt.NDArray[np.int64]
 
 
-def train(train_split: Split, validation: Split, recipe: Recipe, weights: str) -> keras.Model:
-    """Fine-tune every weight of the network; shows Keras's progress bar."""
-    keras.utils.set_random_seed(recipe.seed)
-    model = network.build(len(train_split.labels), weights, recipe.dropout)
-    phases = [(recipe.first_size, recipe.first_epochs), (recipe.size, recipe.epochs)]
-    steps = sum(epochs for _, epochs in phases) * -(-len(train_split.targets) // recipe.batch_size)
-    model.compile(
-        optimizer=keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(
-                recipe.learning_rate / 100,
-                decay_steps=steps - steps // 10,
-                warmup_target=recipe.learning_rate,
-                warmup_steps=steps // 10,
-            ),
-            weight_decay=recipe.weight_decay,
-            use_ema=True,
-            ema_momentum=recipe.average_momentum,
-        ),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
+def assignments(data: Path, split: Split, folds: int) -> list[Assignment]:
+    """The network to ship, and one for each fold of senders."""
+    everything = np.arange(len(split.files))
+    validation = np.array([index for index, path in enumerate(split.files) if path.is_relative_to(data / "validation")])
+    senders = read_provenance(data, split.files).senders
+    if len(set(senders)) < folds:
+        raise DatasetError(f"{len(set(senders))} senders cannot be divided into {folds} folds.")
+    held_out = GroupKFold(folds).split(everything, groups=senders) if folds else []
+    return [
+        *(Assignment(fold_name(fold), learns, answers) for fold, (learns, answers) in enumerate(held_out)),
+        Assignment(FINAL, everything, validation if validation.size else everything),
+    ]
+
+
+def train(data: Path, recipe: Recipe, weights: str, run: Path) -> None:
+    """Train all networks of a recipe that `run` does not hold yet."""
+    folders = [data / _FOLDERS[0], *(data / name for name in _FOLDERS[1:] if (data / name).is_dir())]
+    split = read_split(folders, recipe.source_size)
+    begin(run, _record(data, split, recipe, weights))
+    one_hot = np.eye(len(split.labels), dtype=np.float32)[split.targets]
+    todo = [
+        assignment
+        for assignment in assignments(data, split, recipe.folds)
+        if not (run / assignment.name / PHOTOS_FILE).exists()
+    ]
+    print(f"{len(split.files)} photos of {len(split.labels)} labels; {len(todo)} networks to train.")
+    with _progress_bar() as bar:
+        progress = Progress(bar, recipe, [len(assignment.learns) for assignment in todo])
+        for assignment in todo:
+            progress.next(assignment.name)
+            folder = run / assignment.name
+            examples = Examples(split.images[assignment.learns], one_hot[assignment.learns])
+            keras.utils.set_random_seed(recipe.seed)
+            model = network.build(len(split.labels), weights, recipe.dropout, recipe.frozen_blocks)
+            if not (folder / _BACKUP).exists():
+                plain = read_photos([split.files[index] for index in assignment.learns], recipe.phases[0].size)
+                network.fit_head(model, Examples(plain, examples.targets), recipe)
+            fine_tune(model, examples, recipe, folder / _BACKUP, [progress])
+            _keep(model, data, [split.files[index] for index in assignment.answers], recipe.size, folder)
+
+
+def _record(data: Path, split: Split, recipe: Recipe, weights: str) -> dict[str, Any]:
+    return {
+        "labels": split.labels,
+        "recipe": asdict(recipe),
+        "photos": len(split.files),
+        "data_sha256": fingerprint(data, split.files),
+        "weights": Path(weights).name,
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def fine_tune(
+    model: keras.Model, examples: Examples, recipe: Recipe, backup: Path, callbacks: list[keras.callbacks.Callback]
+) -> None:
+    """Train a network through all phases, from what `backup` holds on; leaves it with its averaged weights."""
+    steps = max(1, len(examples.images) // recipe.batch_size) * recipe.epochs
+    warm_up = steps // 10
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 100,
+        decay_steps=steps - warm_up,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warm_up,
     )
-    done = 0
-    for size, epochs in phases:
-        if epochs:
-            model.fit(
-                training_batches(train_split, size, recipe),
-                validation_data=plain_batches(validation, recipe.batch_size),
-                initial_epoch=done,
-                epochs=done + epochs,
-                callbacks=[keras.callbacks.SwapEMAWeights()],
-                shuffle=False,  # the data set shuffles itself
-            )
-            done += epochs
-    return model
-
-
-def training_batches(split: Split, size: int, recipe: Recipe) -> tf.data.Dataset:
-    """Shuffled batches of augmented photos, float32 in [0, 255], with their smoothed-to-be one-hot targets."""
-    flip = keras.layers.RandomFlip("horizontal", seed=recipe.seed)
-    jitter = keras.layers.RandomColorJitter(
-        value_range=(0, 255),
-        brightness_factor=0.2,
-        contrast_factor=0.2,
-        saturation_factor=(0.4, 0.6),
-        hue_factor=0.02,
-        seed=recipe.seed,
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.average_momentum
     )
-    mixup = keras.layers.MixUp(alpha=recipe.mixup, seed=recipe.seed)
-
-    def augment(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        cropped = random_crops(tf.cast(images, tf.float32), size, recipe.smallest_crop)
-        mixed = mixup({"images": jitter(flip(cropped)), "labels": targets})
-        return mixed["images"], mixed["labels"]
-
-    one_hot = keras.utils.to_categorical(split.targets, len(split.labels))
-    indexes = tf.data.Dataset.range(len(split.targets)).shuffle(len(split.targets), seed=recipe.seed)
-
-    def gather(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.numpy_function(lambda i: split.images[i], [batch], tf.uint8)
-        return tf.ensure_shape(images, (None, *split.images.shape[1:])), tf.gather(one_hot, batch)
-
-    return indexes.batch(recipe.batch_size).map(gather).map(augment, num_parallel_calls=2).prefetch(4)
-
-
-def random_crops(images: tf.Tensor, size: int, smallest: float) -> tf.Tensor:
-    """Cut a random part of each image, `smallest` to all of its area, 3:4 to 4:3, and scale it to a square."""
-    n = tf.shape(images)[0]
-    area = tf.random.uniform((n,), smallest, 1.0)
-    ratio = tf.exp(tf.random.uniform((n,), tf.math.log(3 / 4), tf.math.log(4 / 3)))
-    height, width = tf.minimum(tf.sqrt(area / ratio), 1.0), tf.minimum(tf.sqrt(area * ratio), 1.0)
-    top, left = tf.random.uniform((n,)) * (1 - height), tf.random.uniform((n,)) * (1 - width)
-    boxes = tf.stack([top, left, top + height, left + width], axis=1)
-    return tf.image.crop_and_resize(images, boxes, tf.range(n), (size, size))
+    model.compile(optimizer, network.balanced_loss(examples.targets, recipe))
+    first = 0
+    for phase in recipe.phases:
+        last = first + phase.epochs
+        model.fit(
+            TrainingBatches(examples, phase.size, first, recipe),
+            initial_epoch=first,
+            epochs=last,
+            # A new one for each phase: it reads its file once.
+            callbacks=[keras.callbacks.BackupAndRestore(backup, delete_checkpoint=False), *callbacks],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
+        first = last
+    optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def plain_batches(split: Split, batch_size: int) -> tf.data.Dataset:
-    """Photos as they are served, with one-hot targets."""
-    one_hot = keras.utils.to_categorical(split.targets, len(split.labels))
-    return tf.data.Dataset.from_tensor_slices((split.images, one_hot)).batch(batch_size)
+def _keep(model: keras.Model, data: Path, answered: list[Path], size: int, folder: Path) -> None:
+    """Round a finished network and write it, converted too, and its answers for some photos."""
+    network.round_to_half(model)
+    model.save_weights(folder / WEIGHTS_FILE)
+    (folder / NETWORK_FILE).write_bytes(network.to_tflite(model, size))
+    np.save(folder / LOGITS_FILE, network.predict(model, read_photos(answered, size)))
+    names = [path.relative_to(data).as_posix() for path in answered]
+    (folder / PHOTOS_FILE).write_text(json.dumps(names, indent=0) + "\n", encoding="utf-8")
+    shutil.rmtree(folder / _BACKUP)
+
+
+class Progress(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
+    """Shows how far the whole run is and how long it will take, and a line for each epoch."""
+
+    def __init__(self, progress: rich.progress.Progress, recipe: Recipe, learns: list[int]) -> None:
+        """`learns`: from how many photos each network learns that is still to train."""
+        super().__init__()
+        self._bar = progress
+        self._recipe = recipe
+        # A step costs what its photos have in pixels.
+        self._sizes = [phase.size for phase in recipe.phases for _ in range(phase.epochs)]
+        self._costs = [max(1, n // recipe.batch_size) * sum(size**2 for size in self._sizes) for n in learns]
+        self._steps = [max(1, n // recipe.batch_size) for n in learns]
+        self._network = -1
+        self._name = ""
+        self._size = 0
+        self._task = progress.add_task("", total=sum(self._costs) or None)
+
+    def next(self, name: str) -> None:
+        """The next network is begun."""
+        self._network += 1
+        self._name = name
+        self._bar.update(self._task, description=f"{name}: head")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - as Keras calls it
+        """Keras begins an epoch."""
+        self._size = self._sizes[epoch]
+        done = sum(self._costs[: self._network])
+        done += self._steps[self._network] * sum(size**2 for size in self._sizes[:epoch])
+        if self._bar.tasks[self._task].completed != done:  # gone on with: what was done before says nothing of the pace
+            self._bar.reset(self._task, completed=done)
+        self._bar.update(self._task, description=f"{self._name}: epoch {epoch + 1} of {self._recipe.epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - likewise
+        """Keras has made a step."""
+        self._bar.advance(self._task, self._size**2)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keras has made an epoch."""
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
+        self._bar.console.print(
+            f"{self._name}: epoch {epoch + 1} of {self._recipe.epochs} at {self._size} pixels: {figures}"
+        )
+
+
+def _progress_bar() -> rich.progress.Progress:
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TextColumn("left:"),
+        rich.progress.TimeRemainingColumn(),
+        speed_estimate_period=600,
+    )
+
+
+def begin(run: Path, record: dict[str, Any]) -> None:
+    """Write what the run is made from, or see that what the folder holds was made from the same."""
+    path = run / RECORD_FILE
+    record = json.loads(json.dumps(record))  # lists for tuples, as it will be read
+    if path.exists():
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        changed = sorted(name for name in record.keys() | begun.keys() if record.get(name) != begun.get(name))
+        if changed:
+            raise RunError(f"{run} was begun with other {', '.join(changed)}. Remove it, or train into another folder.")
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> int:
     """Train, convert, and write the run's folder."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and validation/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and, if there are, the others")
     parser.add_argument("--weights", default="imagenet", help='"imagenet" (downloaded) or a file of weights')
     parser.add_argument("--run", type=Path, required=True, help="folder to write the results of this run to")
-    for name in ("seed", "epochs", "first_epochs", "size", "first_size", "batch_size"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe(), name), dest=name)
-    arguments = vars(parser.parse_args())
-    data, weights, run = (arguments.pop(name) for name in ("data", "weights", "run"))
-    recipe = Recipe(**arguments)
+    parser.add_argument("--recipe", type=Path, default=_RECIPE, help="TOML file (default: training/recipe.toml)")
+    arguments = parser.parse_args()
     try:
-        train_split = read_split(data / "train", recipe.source_size)
-        validation = read_split(data / "validation", recipe.size, train_split.labels)
-    except DatasetError as error:
+        train(arguments.data, Recipe.read(arguments.recipe), arguments.weights, arguments.run)
+    except (DatasetError, RecipeError, RunError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
-    print(f"{len(train_split.targets)} photos to train on, {len(validation.targets)} to validate.")
-    model = train(train_split, validation, recipe, weights)
-    run.mkdir(parents=True, exist_ok=True)
-    network.write_tflite(model, recipe.size, run / NETWORK_FILE)
-    np.save(run / VALIDATION_LOGITS_FILE, network.logits(model, validation.images, recipe.batch_size))
-    record = {"labels": train_split.labels, "recipe": asdict(recipe)}
-    (run / RECIPE_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"Wrote {run}.")
+    print(f"Wrote {arguments.run}.")
     return 0
 
 

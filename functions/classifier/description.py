@@ -29,8 +29,8 @@ class Description:
 
     @property
     def accuracy(self) -> float:
-        """On the photos of senders that training never saw, or if nobody measured that, on the validation photos."""
-        return (self.metrics.get("test") or self.metrics["validation"])["accuracy"]
+        """On the test photos, or where there were none, on those of senders held out of training."""
+        return (self.metrics.get("test") or self.metrics["held_out"])["accuracy"]
 
     @classmethod
     def read(cls, directory: Path) -> Self:

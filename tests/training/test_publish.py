@@ -12,10 +12,11 @@ from classifier.model import Model
 from classifier.photos import Limits, decode
 from conftest import ROOT
 from drawing import encoded, garment
-from training.dataset import Split, read_split
-from training.publish import PublishError, agreement, fit_temperature, fit_threshold, publish
+from training.dataset import DatasetError, Split, read_split
+from training.evaluate import Evaluation
+from training.publish import PublishError, publish
 from training.report import write_report
-from training.run import RECIPE_FILE, VALIDATION_LOGITS_FILE
+from training.run import LOGITS_FILE, NOVELTY_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE
 
 LABELS = Description.read(ROOT / "model").labels
 
@@ -30,15 +31,31 @@ def write_photos(folder: Path, labels: tuple[str, ...] = LABELS) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path, model: Model) -> Path:
-    """What training would leave, had it trained the committed network on the drawn photos in `tmp_path/data`."""
-    write_photos(tmp_path / "data" / "validation")
+    """What training would leave, had it trained the committed network on the drawn photos in `tmp_path/data`.
+
+    Two folds, each of half of the photos.
+    """
+    data = tmp_path / "data"
+    write_photos(data / "train")
     run = tmp_path / "run"
-    run.mkdir()
-    (run / "clothing.tflite").write_bytes((ROOT / "model" / "clothing.tflite").read_bytes())
-    record = {"labels": LABELS, "recipe": {"size": model.description.input_size}}
-    (run / RECIPE_FILE).write_text(json.dumps(record))
-    split = read_split(tmp_path / "data" / "validation", model.description.input_size)
-    np.save(run / VALIDATION_LOGITS_FILE, np.stack([model.logits(image) for image in split.images]))
+    size = model.description.input_size
+    phases = [{"size": size, "epochs": 1}]
+    record = {"labels": LABELS, "recipe": {"phases": phases, "folds": 2}, "photos": 10, "weights": "imagenet"}
+    split = read_split(data / "train", size)
+    names = [path.relative_to(data).as_posix() for path in split.files]
+    logits = np.stack([model.logits(image) for image in split.images])
+    for name, kept in {"fold-1": slice(0, None, 2), "fold-2": slice(1, None, 2), "final": slice(None)}.items():
+        (run / name).mkdir(parents=True)
+        (run / name / "clothing.tflite").write_bytes((ROOT / "model" / "clothing.tflite").read_bytes())
+        np.save(run / name / LOGITS_FILE, logits[kept])
+        (run / name / PHOTOS_FILE).write_text(json.dumps(names[kept]))
+    (run / RECORD_FILE).write_text(json.dumps(record))
+    scores = {"energy": {"n": 100, "auroc": 0.91, "caught": 0.5}, "distance": {"n": 100, "auroc": 0.8, "caught": 0.4}}
+    (run / NOVELTY_FILE).write_text(json.dumps({"noise": scores}))
+    variant = {"size": 224, "precision": "int8", "bytes": 2_600_000, "runtime": "tflite_runtime"}
+    measured = {"accuracy": 0.85, "accuracy_mirrored": 0.86, "milliseconds": 38.0}
+    refused = dict.fromkeys(measured)
+    (run / VARIANTS_FILE).write_text(json.dumps([variant | measured, variant | refused]))
     return run
 
 
@@ -50,24 +67,42 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
 
     assert max(scores, key=scores.__getitem__) == "t-shirt"
     assert model.description.version.endswith(model.description.sha256[:8])
-    assert model.description.metrics["validation"]["n"] == 10
+    assert model.description.metrics["held_out"]["n"] == 10
     assert model.description.accuracy == pytest.approx(0.2)
     card = (tmp_path / "out" / "README.md").read_text()
     assert model.description.version in card
-    assert "| validation | 10 | 0.200 |" in card
+    assert "| senders held out of training | 10 | 0.200 |" in card
+    assert "| noise | 0.910 (50%) | 0.800 (40%) |" in card
+    assert "| tflite_runtime | 224 | int8 | 2.6 | 0.850 | 0.860 | 38.0 |" in card
+    assert "| tflite_runtime | 224 | int8 | 2.6 | does not load |  |  |" in card
+    content = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert content["folds"] == [0.2, 0.2]
+    assert content["agreement"] == 0
+    assert content["training"]["weights"] == "imagenet"
 
 
 def test_the_test_photos_are_measured_where_they_are(run: Path, tmp_path: Path) -> None:
-    write_photos(tmp_path / "data" / "test")
+    write_photos(tmp_path / "data" / "test", labels=("hat", "pants"))
 
     description = publish(run, tmp_path / "data", tmp_path / "out")
 
-    assert description["metrics"]["test"]["n"] == 10
+    assert description["metrics"]["test"]["n"] == 2
+    assert description["metrics"]["test"]["accuracy"] == 0.5
+    assert (tmp_path / "out" / "report" / "test" / "README.md").is_file()
+
+
+def test_the_clothes_of_children_are_measured_apart(run: Path, tmp_path: Path) -> None:
+    """A table of senders tells which they are; every photo is called `1` here, so all are."""
+    (tmp_path / "data" / "senders.csv").write_text("image,sender_id,kids\n1,7,True\n")
+
+    metrics = publish(run, tmp_path / "data", tmp_path / "out")["metrics"]
+
+    assert metrics["held_out_kids"] == metrics["held_out"]
 
 
 def test_a_network_that_does_not_agree_with_the_trained_one_is_not_published(run: Path, tmp_path: Path) -> None:
-    logits = np.load(run / VALIDATION_LOGITS_FILE)
-    np.save(run / VALIDATION_LOGITS_FILE, logits[:, ::-1])
+    logits = np.load(run / "fold-2" / LOGITS_FILE)
+    np.save(run / "fold-2" / LOGITS_FILE, logits[:, ::-1])
 
     with pytest.raises(PublishError, match="differs"):
         publish(run, tmp_path / "data", tmp_path / "out")
@@ -75,42 +110,17 @@ def test_a_network_that_does_not_agree_with_the_trained_one_is_not_published(run
     assert not (tmp_path / "out").exists(), "what was there before is better than half a model"
 
 
-def test_answers_for_other_photos_are_told() -> None:
-    with pytest.raises(PublishError, match="2 validation photos"):
-        agreement(np.zeros((3, 4)), np.zeros((2, 4)))
+def test_other_photos_than_those_of_the_run_are_told(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "train" / "dress" / "1.jpg").unlink()
 
-
-def test_the_temperature_makes_labels_likeliest() -> None:
-    """Logits that are three times too bold want dividing by three."""
-    rng = np.random.default_rng(0)
-    honest = rng.normal(0, 2, (20_000, 5))
-    probabilities = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
-    targets = np.array([rng.choice(5, p=row) for row in probabilities])
-
-    assert fit_temperature(honest * 3, targets) == pytest.approx(3, rel=0.05)
-
-
-def test_the_threshold_lets_as_many_through_as_are_right_97_times_in_100() -> None:
-    confidences = np.linspace(0.99, 0.5, 200)
-    probabilities = np.stack([confidences, 1 - confidences], axis=1)
-    targets = np.zeros(200, np.int64)
-    targets[100:] = 1  # the lower half is wrong
-
-    threshold = fit_threshold(probabilities, targets)
-
-    passed = confidences >= threshold - 1e-4
-    assert (targets[passed] == 0).mean() >= 0.97
-    assert passed.sum() == pytest.approx(103, abs=1)
-
-
-def test_a_model_that_is_never_right_lets_nothing_through() -> None:
-    assert fit_threshold(np.array([[0.9, 0.1]]), np.array([1])) == 1.0
+    with pytest.raises(DatasetError, match=r"there is no .*dress/1\.jpg"):
+        publish(run, tmp_path / "data", tmp_path / "out")
 
 
 def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "data", tmp_path / "out")
 
-    report = tmp_path / "out" / "report"
+    report = tmp_path / "out" / "report" / "held_out"
     figures = json.loads((report / "figures.json").read_text())
     assert (figures["n"], figures["accuracy"]) == (10, 0.2)
     assert np.trace(figures["confusion"]) == 2
@@ -125,8 +135,8 @@ def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_without_mistakes_has_an_empty_sheet(tmp_path: Path) -> None:
-    split = Split(("a", "b"), ("a/1", "b/1"), np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]))
+    split = Split(("a", "b"), (Path("a/1"), Path("b/1")), np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]))
 
-    write_report(tmp_path, "Perfect", split, np.eye(2))
+    write_report(tmp_path, "Perfect", Evaluation(split, np.eye(2), np.array([True, True])))
 
     assert json.loads((tmp_path / "figures.json").read_text())["accuracy"] == 1

@@ -1,12 +1,16 @@
 """The pipeline from photos to a model that serves, on drawn photos and a network that knows nothing yet."""
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -14,9 +18,19 @@ from classifier.model import Model
 from classifier.photos import Limits, decode
 from conftest import ROOT
 from drawing import encoded, garment
-from training import network
+from training import augment, network
+from training.dataset import DatasetError, Examples, Split
+from training.recipe import Phase, Recipe, RecipeError
+from training.train import RunError, assignments, begin, fine_tune
 
 SIZE = 64
+RECIPE = replace(
+    Recipe.read(ROOT / "training" / "recipe.toml"),
+    phases=(Phase(24, 2), Phase(32, 1)),
+    folds=2,
+    batch_size=8,
+    head_epochs=1,
+)
 
 
 def write_photos(folder: Path, per_label: int) -> None:
@@ -47,27 +61,22 @@ def run(*command: str) -> "subprocess.CompletedProcess[str]":
 
 def test_the_pipeline_makes_a_model_that_serves(tmp_path: Path, weights: Path) -> None:
     """With three labels of our own: nothing but the photos decides which they are."""
-    write_photos(tmp_path / "data" / "train", 16)
-    write_photos(tmp_path / "data" / "validation", 4)
-    data, out, left = str(tmp_path / "data"), str(tmp_path / "out"), str(tmp_path / "run")
-    short = [
-        "--size",
-        str(SIZE),
-        "--first-size",
-        str(SIZE),
-        "--first-epochs",
-        "1",
-        "--epochs",
-        "1",
-        "--batch-size",
-        "8",
-    ]
+    write_photos(tmp_path / "data" / "train", 6)
+    write_photos(tmp_path / "data" / "validation", 2)
+    (tmp_path / "short.toml").write_text(short_recipe())
+    common = ("--data", str(tmp_path / "data"), "--run", str(tmp_path / "run"))
+    out = str(tmp_path / "out")
+    train = ("training.train", *common, "--weights", str(weights), "--recipe", str(tmp_path / "short.toml"))
 
-    trained = run("training.train", "--data", data, "--weights", str(weights), "--run", left, *short)
+    trained = run(*train)
     assert trained.returncode == 0, trained.stderr
-    assert "48 photos to train on, 12 to validate." in trained.stdout
-    assert "val_accuracy" in trained.stdout
-    published = run("training.publish", "--data", data, "--run", left, "--out", out)
+    assert "24 photos of 3 labels; 3 networks to train." in trained.stdout
+    assert "final: epoch 1 of 1 at 64 pixels: loss" in trained.stdout
+    assert "3 labels; 0 networks to train." in run(*train).stdout
+    for program, options in {"novelty": (), "convert": ("--sizes", "64"), "variants": ("--sizes", "64")}.items():
+        told = run(f"training.{program}", *common, *options)
+        assert told.returncode == 0, told.stderr
+    published = run("training.publish", *common, "--out", out)
     assert published.returncode == 0, published.stderr
 
     model = Model(tmp_path / "out")
@@ -75,16 +84,159 @@ def test_the_pipeline_makes_a_model_that_serves(tmp_path: Path, weights: Path) -
     assert model.description.input_size == SIZE
     scores = model.scores(decode(encoded(garment("pants")), SIZE, Limits()).pixels)
     assert sum(scores.values()) == pytest.approx(1)
-    evaluated = run("training.evaluate", "--data", f"{data}/validation", "--model", out)
-    assert '"n": 12' in evaluated.stdout
+    evaluated = run("training.evaluate", "--data", str(tmp_path / "data" / "validation"), "--model", out)
+    assert '"n": 6' in evaluated.stdout
+    novelty = json.loads((tmp_path / "run" / "novelty.json").read_text())
+    assert novelty["noise"]["energy"]["n"] == 100
+    variants = json.loads((tmp_path / "run" / "variants.json").read_text())
+    assert {(row["runtime"], row["precision"]) for row in variants} >= {("ai_edge_litert", "int8")}
+    assert all(row["milliseconds"] > 0 for row in variants if row["precision"] != "int8")
+    assert (tmp_path / "out" / "README.md").read_text().count("| 64 | float16 |") == len(variants) / 3
+
+
+def short_recipe() -> str:
+    """The committed recipe, with as little of everything as there can be."""
+    short = {"phases": f"[{{ size = {SIZE}, epochs = 1 }}]", "folds": "2", "batch_size": "8", "head_epochs": "1"}
+    lines = (ROOT / "training" / "recipe.toml").read_text().splitlines()
+    named = [(line.split(" = ")[0], line) for line in lines]
+    return "\n".join(f"{name} = {short[name]}" if name in short else line for name, line in named)
+
+
+class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]
+    """A machine that goes down after the second of three epochs."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 36, 36, 3), np.uint8)
+    one_hot = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 40)]
+
+    def fresh() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+        return keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255), *layers])
+
+    def tune(model: keras.Model, backup: str, *callbacks: keras.callbacks.Callback) -> list[npt.NDArray[np.float32]]:
+        recipe = replace(RECIPE, learning_rate=0.01, average_momentum=0.5)
+        fine_tune(model, Examples(images, one_hot), recipe, tmp_path / backup, list(callbacks))
+        weights: list[npt.NDArray[np.float32]] = model.get_weights()
+        return weights
+
+    through = tune(fresh(), "through")
+    with pytest.raises(KeyboardInterrupt):
+        tune(fresh(), "interrupted", _Interruption())
+    resumed = tune(fresh(), "interrupted")
+
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(through, fresh().get_weights(), strict=True))
+    for expected, found in zip(through, resumed, strict=True):
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_run_is_not_gone_on_with_from_something_else(tmp_path: Path) -> None:
+    begin(tmp_path, {"data_sha256": "a", "recipe": {"phases": ((64, 1),)}})
+    begin(tmp_path, {"data_sha256": "a", "recipe": {"phases": ((64, 1),)}})
+
+    with pytest.raises(RunError, match="begun with other data_sha256"):
+        begin(tmp_path, {"data_sha256": "b", "recipe": {"phases": ((64, 1),)}})
+
+
+def test_no_sender_is_on_both_sides_of_a_fold(tmp_path: Path) -> None:
+    """And every photo is held out once; the network to ship learns from all."""
+    files = tuple(tmp_path / ("validation" if n % 5 == 0 else "train") / f"{n}.jpg" for n in range(40))
+    senders = {path.stem: str(int(path.stem) % 7) for path in files}
+    rows = "".join(f"{name},{sender},False\n" for name, sender in senders.items())
+    (tmp_path / "senders.csv").write_text("image,sender_id,kids\n" + rows)
+    split = Split(("a", "b"), files, np.zeros((40, 8, 8, 3), np.uint8), np.arange(40) % 2)
+
+    *folds, final = assignments(tmp_path, split, 3)
+
+    assert [fold.name for fold in folds] == ["fold-1", "fold-2", "fold-3"]
+    for fold in folds:
+        learnt = {senders[files[index].stem] for index in fold.learns}
+        assert not learnt & {senders[files[index].stem] for index in fold.answers}
+    assert sorted(np.concatenate([fold.answers for fold in folds])) == list(range(40))
+    assert (final.name, len(final.learns)) == ("final", 40)
+    assert [files[index].parent.name for index in final.answers] == ["validation"] * 8
+    with pytest.raises(DatasetError, match="7 senders cannot be divided into 8 folds"):
+        assignments(tmp_path, split, 8)
+
+
+def test_batches_depend_on_seed_epoch_and_number_alone() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 36, 36, 3), np.uint8)
+    one_hot = np.eye(4, dtype=np.float32)[rng.integers(0, 4, 20)]
+    batches = augment.TrainingBatches(Examples(images, one_hot), 24, 0, RECIPE)
+    first = batches[1]
+    batches.on_epoch_end()
+
+    again = augment.TrainingBatches(Examples(images, one_hot), 24, 0, RECIPE)[1]
+    second = augment.TrainingBatches(Examples(images, one_hot), 24, 1, RECIPE)[1]
+
+    assert len(batches) == 2
+    assert first[0].shape == (8, 24, 24, 3)
+    assert 0 <= first[0].min() < first[0].max() <= 255
+    assert (again[0] == first[0]).all()
+    assert (batches[1][0] == second[0]).all()
+    assert (first[0] != second[0]).any()
+    for _, targets in (first, second):
+        assert targets.sum(axis=1) == pytest.approx(np.ones(8))
+
+
+def test_cutmix_gives_a_label_as_much_as_its_photo() -> None:
+    photos = np.zeros((8, 10, 10, 3), np.float32)
+    photos[::2] = 1
+    targets = np.eye(2, dtype=np.float32)[[1, 0] * 4]  # 1 where the photo is white
+
+    mixed, shares = augment.cutmix(photos, targets, np.random.default_rng(3))
+
+    assert mixed.mean(axis=(1, 2, 3)) == pytest.approx(shares[:, 1], abs=1e-6)
+    assert ((shares > 0) & (shares < 1)).any()
+
+
+def test_the_balanced_loss_asks_more_of_frequent_labels() -> None:
+    """A network that knows only how frequent labels are has learnt nothing: its logits are equal."""
+    loss = network.BalancedCrossEntropy(np.array([0.9, 0.1]), 1.0, 0.0)
+
+    losses = [float(loss(np.eye(2, dtype=np.float32)[[label]], np.zeros((1, 2), np.float32))) for label in (0, 1)]
+
+    assert losses == pytest.approx([-np.log(0.9), -np.log(0.1)], rel=1e-5)
+
+
+def test_only_later_blocks_learn(weights: Path) -> None:
+    trunk = network.build(4, str(weights), 0.2, frozen_blocks=3).get_layer("trunk")
+
+    assert not trunk.get_layer("Conv1").trainable
+    assert not trunk.get_layer("block_2_project").trainable
+    assert trunk.get_layer("block_3_expand").trainable
+
+
+def test_the_head_is_fitted_to_what_the_trunk_sees() -> None:
+    """The trunk here sees each colour's mean."""
+    pixels = keras.Input((None, None, 3))
+    features = keras.layers.GlobalAveragePooling2D(name="features")(keras.layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(2, name="logits")(features))
+    images = np.zeros((32, 8, 8, 3), np.uint8)
+    images[::2, :, :, 0] = 255
+    one_hot = np.eye(2, dtype=np.float32)[np.arange(32) % 2]
+
+    network.fit_head(model, Examples(images, one_hot), replace(RECIPE, head_epochs=1500))
+
+    assert (network.predict(model, images).argmax(axis=1) == np.arange(32) % 2).all()
 
 
 def test_the_converted_network_answers_like_the_trained_one(tmp_path: Path, weights: Path) -> None:
     """In a process of its own: the two runtimes do not load together."""
     keras.utils.set_random_seed(1)
-    model = network.build(4, str(weights), dropout=0.2)
+    model = network.build(4, str(weights), dropout=0.2, frozen_blocks=3)
     images = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
-    network.write_tflite(model, SIZE, tmp_path / "network.tflite")
+    trained = network.predict(model, images)
+    network.round_to_half(model)
+    assert network.predict(model, images) == pytest.approx(trained, abs=0.01)
+    (tmp_path / "network.tflite").write_bytes(network.to_tflite(model, SIZE))
     np.save(tmp_path / "images.npy", images)
     code = f"""
 import numpy as np
@@ -100,7 +252,7 @@ for image in np.load({str(tmp_path / "images.npy")!r}):
     served = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
     answers = np.array([[float(value) for value in line.split()] for line in served.stdout.splitlines()])
-    assert answers == pytest.approx(network.logits(model, images, 5), abs=0.02)
+    assert answers == pytest.approx(network.predict(model, images), abs=1e-4)
 
 
 def test_a_converted_network_without_its_weights_is_refused(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
@@ -108,7 +260,7 @@ def test_a_converted_network_without_its_weights_is_refused(monkeypatch: pytest.
     monkeypatch.setattr("tensorflow.lite.TFLiteConverter.from_saved_model", lambda _: _Converter())
 
     with pytest.raises(network.ExportError, match="weights are missing"):
-        network.to_tflite(network.build(4, str(weights), dropout=0.2), SIZE)
+        network.to_tflite(network.build(4, str(weights), dropout=0.2, frozen_blocks=3), SIZE)
 
 
 class _Converter:
@@ -124,3 +276,28 @@ def test_a_folder_without_photos_is_told(tmp_path: Path, weights: Path) -> None:
 
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1].startswith("train: There is no folder")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seed = 1", "sead = 1"), "missing or unknown: sead, seed"),
+        (("seed = 1", "seed ="), "short.toml: "),
+        (("size = 192,", "pixels = 192,"), "a phase is a table"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_told(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    path = tmp_path / "short.toml"
+    path.write_text((ROOT / "training" / "recipe.toml").read_text().replace(*change))
+
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(path)
+
+
+def test_the_committed_model_records_the_recipe() -> None:
+    """What `make train` writes is what the recipe says."""
+    recorded = json.loads((ROOT / "model" / "model.json").read_text())["training"]["recipe"]
+    recipe = Recipe.read(ROOT / "training" / "recipe.toml")
+
+    assert [Phase(**phase) for phase in recorded.pop("phases")] == list(recipe.phases)
+    assert recorded == {name: getattr(recipe, name) for name in recorded}

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from classifier.model import Model, softmax
 from classifier.photos import Limits, decode
 from conftest import ROOT
-from drawing import photo
+from drawing import encoded, garment, photo
 
 LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
 
@@ -36,6 +37,28 @@ def test_the_model_knows_a_drawn_garment(model: Model, kind: str) -> None:
 
     assert max(scores, key=scores.__getitem__) == kind
     assert scores[kind] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["t-shirt", "pants"])
+def test_the_same_photo_gets_the_same_label_however_it_is_stored(model: Model, kind: str) -> None:
+    """As a phone takes it, with twelve megapixels and lying on its side, and as it was sent on, with 400 pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = garment(kind, (4000, 3000))
+    stored = {
+        "small": encoded(large.resize((400, 300)), quality=85),
+        "large": encoded(large, quality=90),
+        "rotated": encoded(large.transpose(Image.Transpose.ROTATE_90), quality=90, exif=exif),
+    }
+
+    scores = {
+        name: model.scores(decode(content, model.description.input_size, Limits()).pixels)
+        for name, content in stored.items()
+    }
+
+    for found in scores.values():
+        assert max(found, key=found.__getitem__) == kind
+        assert found[kind] == pytest.approx(scores["large"][kind], abs=0.05)
 
 
 def test_scores_are_probabilities_in_label_order(model: Model) -> None:
