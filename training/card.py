@@ -67,7 +67,7 @@ The test photos are of senders that no network has seen, and nothing was chosen 
 *Pass* are the photos whose confidence reaches {description["review_threshold"]}, and which need no review. From there
 on, {WANTED_PRECISION:.0%} of the photos of held-out senders are right; the temperature, {description["temperature"]},
 is fitted to them too.
-The served networks and those in Keras differ by at most {description["agreement"]:.4f} in probability.
+The served networks and those in Keras differ by at most {description["agreement"]:.1g} in probability.
 
 Results by label, confusion matrices and reliability diagrams:
 {reports}

@@ -22,8 +22,7 @@ def convert(run: Path, data: Path, sizes: Sequence[int]) -> None:
     """Write a TensorFlow Lite file for each size and precision into the run's folder."""
     record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
     recipe = Recipe.of(record["recipe"])
-    model = network.build(len(record["labels"]), None, recipe.dropout, recipe.frozen_blocks)
-    model.load_weights(run / fold_name(0) / WEIGHTS_FILE)
+    model = network.load(run / fold_name(0) / WEIGHTS_FILE, len(record["labels"]), recipe)
     learnt = answered_photos(run / fold_name(1), data)
     for size in sizes:
         samples = read_photos(learnt[:: max(1, len(learnt) // _SAMPLES)], size)

@@ -2,6 +2,7 @@
 
 import itertools
 import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -42,6 +43,13 @@ def build(labels: int, weights: str | None, dropout: float, frozen_blocks: int) 
     features = keras.layers.GlobalAveragePooling2D(name=_FEATURES)(trunk(scaled))
     logits = keras.layers.Dense(labels, name=_HEAD)(keras.layers.Dropout(dropout)(features))
     return keras.Model(pixels, logits)
+
+
+def load(weights: Path, labels: int, recipe: Recipe) -> keras.Model:
+    """The network of a run, from the file of its weights."""
+    network = build(labels, None, recipe.dropout, recipe.frozen_blocks)
+    network.load_weights(weights)
+    return network
 
 
 def balanced_loss(targets: npt.NDArray[np.float32], recipe: Recipe) -> "BalancedCrossEntropy":

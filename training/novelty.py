@@ -38,8 +38,7 @@ def compare(run: Path, data: Path) -> dict[str, dict[str, dict[str, float]]]:
     """
     record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
     recipe = Recipe.of(record["recipe"])
-    model = network.build(len(record["labels"]), None, recipe.dropout, recipe.frozen_blocks)
-    model.load_weights(run / fold_name(0) / WEIGHTS_FILE)
+    model = network.load(run / fold_name(0) / WEIGHTS_FILE, len(record["labels"]), recipe)
 
     held_out, *others = (answered_photos(run / fold_name(fold), data) for fold in range(recipe.folds))
     learnt = network.features(model, read_photos([path for paths in others for path in paths], recipe.size))
