@@ -34,7 +34,6 @@ test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
 train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
 	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/ and test/ in it."; exit 1; }
 	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run $(RUN)
-	$(TRAINING_VENV)/bin/python -m training.novelty --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.convert --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.variants --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run $(RUN)

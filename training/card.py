@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from training.calibration import WANTED_PRECISION
+from training.calibration import WANTED_FAMILIAR, WANTED_PRECISION
 
 CARD_FILE = "README.md"
 TITLES = {
@@ -24,8 +24,8 @@ def card(
 ) -> str:
     """The card in Markdown.
 
-    `unfamiliar` tells, for each kind of picture that the model does not know, the share that needs review. `novelty`
-    and `variants` are what the programs of these names found.
+    `unfamiliar` tells, for each kind of picture that the model does not know, the share that needs review; `novelty`,
+    what `training.novelty` found for it by score. `variants` is what `training.variants` found.
     """
     metrics = description["metrics"]
     rows = "\n".join(
@@ -51,8 +51,7 @@ Made by `make train`; this page, `model.json` and `report/` are written by it.
 
 ## What it is for
 Telling which of the labels above a seller's photo of one piece of clothing shows, so that a listing gets its category.
-It is not for photos of people, for more than one piece at once, or for telling whether there are clothes on a photo at
-all: whatever it is shown, it names one of its labels.
+It is not for photos of people, for more than one piece at once, or for telling whether there are clothes on a photo.
 
 ## How well it does
 | photos | n | accuracy | 95 % interval | macro-F1 | calibration error | pass | right of these |
@@ -64,24 +63,28 @@ photo of its sender: {len(folds)} such networks, right for {", ".join(f"{accurac
 photos, {np.mean(folds):.3f} in the mean. Each was calibrated on what the others said of their photos.
 The test photos are of senders that no network has seen, and nothing was chosen on them.
 
-*Pass* are the photos whose confidence reaches {description["review_threshold"]}, and which need no review. From there
-on, {WANTED_PRECISION:.0%} of the photos of held-out senders are right; the temperature, {description["temperature"]},
-is fitted to them too.
+*Pass* are the photos that need no review: their confidence reaches {description["review_threshold"]}, and they look
+enough like what the model knows. That confidence is chosen so that {WANTED_PRECISION:.0%} of the photos that pass are
+right, of senders that the model has not seen. What turns the network's outputs into probabilities, a temperature and a
+bias for each label, is fitted to the photos of such senders too.
 The served networks and those in Keras differ by at most {description["agreement"]:.1g} in probability.
 
 Results by label, confusion matrices and reliability diagrams:
 {reports}
 
 ## What it does not know
-Whatever it is shown, the model names one of its labels; only a low confidence can tell that it should not have.
-Photos of clothes that are none of the labels, and pictures that are drawn, and how many of them need review:
+The model names one of its labels for whatever it is shown. Beside the confidence it tells a photo's *familiarity*: the
+cosine between what the network sees in the photo and the nearest of the clusters of what it saw in training photos.
+Below {description["familiarity_threshold"]}, which {1 - WANTED_FAMILIAR:.0%} of the photos of held-out senders are, a
+photo needs review however sure the model is. Photos of clothes that are none of the labels, and pictures that are
+drawn, and how many of them need review for either reason:
 
 | pictures | need review |
 | --- | --- |
 {_table([kind, f"{share:.0%}"] for kind, share in unfamiliar.items())}
 
 Which score tells them best from photos of senders held out of training: the chance that such a photo has the better
-score, and in brackets the share of the pictures that miss the score which 95 % of the photos reach. By the first of the
+score, and in brackets the share of the pictures that miss the score which 95 % of the photos reach. Means over the
 networks above.
 
 | pictures | {" | ".join(scores)} |
@@ -89,8 +92,8 @@ networks above.
 {_table([kind, *(f"{f['auroc']:.3f} ({f['caught']:.0%})" for f in found.values())] for kind, found in novelty.items())}
 
 ## What was weighed
-The first of the networks above, on the photos of senders that it has not seen. *Mirrored* adds the logits of
-the photo's mirror image, for twice the time. Milliseconds are the median of a photo's on one thread.
+The first of the networks above, before calibration, on the photos of senders that it has not seen. *Mirrored* adds the
+logits of the photo's mirror image, for twice the time. Milliseconds are the median of a photo's on one thread.
 
 | runtime | pixels | weights | MB | accuracy | mirrored | ms |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -22,14 +22,16 @@ def convert(run: Path, data: Path, sizes: Sequence[int]) -> None:
     """Write a TensorFlow Lite file for each size and precision into the run's folder."""
     record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
     recipe = Recipe.of(record["recipe"])
-    model = network.load(run / fold_name(0) / WEIGHTS_FILE, len(record["labels"]), recipe)
-    learnt = answered_photos(run / fold_name(1), data)
+    learnt = [path for fold in range(1, recipe.folds) for path in answered_photos(run / fold_name(fold), data)]
+    sample = network.sample(learnt)
     for size in sizes:
-        samples = read_photos(learnt[:: max(1, len(learnt) // _SAMPLES)], size)
+        model = network.load(run / fold_name(0) / WEIGHTS_FILE, len(record["labels"]), recipe)
+        plain = read_photos(sample, size)
+        served = network.finish(model, plain)
         for precision in PRECISIONS:
             path = variant_file(run, size, precision)
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(network.to_tflite(model, size, precision, samples))
+            path.write_bytes(network.to_tflite(served, size, precision, plain[:_SAMPLES]))
 
 
 def main() -> int:

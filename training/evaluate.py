@@ -6,11 +6,12 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from classifier.model import Model, softmax
+from classifier.model import Model
 from training.dataset import DatasetError, Split, read_split
 
 _Z95 = 1.959964  # the normal distribution's 97.5 % point, for a two-sided 95 % interval
@@ -30,9 +31,27 @@ class Evaluation:
         return measure(self.probabilities, self.split.targets, self.passed)
 
 
-def collect_logits(model: Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """The served network's raw outputs, of shape (n, labels), for images of shape (n, size, size, 3)."""
-    return np.stack([model.logits(image) for image in images])
+class Answers(NamedTuple):
+    """What a network says of photos: `logits`, of shape (n, labels), and `familiarities`, of shape (n,)."""
+
+    logits: npt.NDArray[np.float64]
+    familiarities: npt.NDArray[np.float64]
+
+
+def collect_answers(model: Model, images: npt.NDArray[np.uint8]) -> Answers:
+    """The served network's raw outputs for images of shape (n, size, size, 3)."""
+    outputs = [model.outputs(image) for image in images]
+    return Answers(np.stack([logits for logits, _ in outputs]), np.array([familiarity for _, familiarity in outputs]))
+
+
+def evaluate(model: Model, split: Split) -> Evaluation:
+    """Have the model classify all photos, as it does in service."""
+    predictions = [model.predict(image) for image in split.images]
+    return Evaluation(
+        split,
+        probabilities=np.array([list(prediction.scores.values()) for prediction in predictions]),
+        passed=np.array([not prediction.needs_review for prediction in predictions]),
+    )
 
 
 def measure(
@@ -121,9 +140,7 @@ def main() -> int:
     except (DatasetError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    probabilities = softmax(collect_logits(model, split.images) / model.description.temperature)
-    passed = probabilities.max(axis=1) >= model.description.review_threshold
-    evaluation = Evaluation(split, probabilities, passed)
+    evaluation = evaluate(model, split)
     print(json.dumps(evaluation.figures(), indent=2))
     if arguments.report:
         from training.report import write_report  # noqa: PLC0415 - Matplotlib, which figures alone do without

@@ -2,12 +2,14 @@
 
 import itertools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from sklearn.cluster import KMeans
 
 from training.dataset import Examples
 from training.recipe import Recipe
@@ -16,6 +18,9 @@ from training.recipe import Recipe
 # and says nothing.
 _SMALLEST_NETWORK_BYTES = 1_000_000
 _BATCH = 32  # of photos at once, where nothing is learnt
+_SAMPLE = 1536  # photos, to finish a network with
+_NORM_BATCH = 64  # of these at once, to measure batch norms on
+_PROTOTYPES = 100
 _LEAST_DEVIATION = 0.05  # of a feature; the usual one has ten times that
 _TRUNK = "trunk"
 _FEATURES = "features"
@@ -107,7 +112,63 @@ def head(network: keras.Model, seen: npt.NDArray[np.float32]) -> npt.NDArray[np.
     return logits
 
 
-def round_to_half(network: keras.Model) -> None:
+def sample(learnt: Sequence[Path]) -> list[Path]:
+    """Enough of the photos that a network learnt from to finish it with, in random order."""
+    order = np.random.default_rng(0).permutation(len(learnt))
+    return [learnt[index] for index in order[:_SAMPLE]]
+
+
+def finish(network: keras.Model, images: npt.NDArray[np.uint8]) -> keras.Model:
+    """Make a trained network ready to be served: the same weights, with the outputs "logits" and "familiarity".
+
+    `images` are plain photos that it learnt from, in random order: uint8, of shape (n, size, size, 3), of the size that
+    is to be served.
+    """
+    _measure_norms(network, images)
+    _round_to_half(network)
+    return _with_familiarity(network, _prototypes(features(network, images)))
+
+
+def _measure_norms(network: keras.Model, images: npt.NDArray[np.uint8]) -> None:
+    """Measure anew the means and variances of the batch norms that were trained.
+
+    What Keras keeps while training is of the last thousand steps: of mixed photos, of other sizes, and of weights that
+    the average has left behind (Wu and Johnson 2021, "Rethinking Batch in BatchNorm").
+    """
+    norms = [layer for layer in network.get_layer(_TRUNK).layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for number, first in enumerate(range(0, len(images), _NORM_BATCH)):
+        for norm in norms:
+            norm.momentum = number / (number + 1)  # so that all batches count alike
+        network(images[first : first + _NORM_BATCH], training=True)
+
+
+def _prototypes(seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Directions of features that stand for those of the photos seen: unit vectors, of shape (prototypes, features).
+
+    `seen`: features, of shape (n, features). The prototypes are the centres of clusters of their directions.
+    """
+    directions = np.unique(seen / np.linalg.norm(seen, axis=1, keepdims=True), axis=0)
+    clusters = KMeans(min(_PROTOTYPES, len(directions)), n_init=1, random_state=0).fit(directions)
+    centres = clusters.cluster_centers_
+    found: npt.NDArray[np.float32] = (centres / np.linalg.norm(centres, axis=1, keepdims=True)).astype(np.float32)
+    return found
+
+
+def _with_familiarity(network: keras.Model, directions: npt.NDArray[np.float32]) -> keras.Model:
+    """The network with two outputs: "logits", and "familiarity", of shape (batch,).
+
+    That is the cosine between a photo's features and the nearest of these unit vectors, of shape (n, features), after
+    the distances in the space of normalised features of Sun et al. 2022.
+    """
+    seen = network.get_layer(_FEATURES).output
+    direction = keras.layers.UnitNormalization(name="direction")(seen)
+    nearness = keras.layers.Dense(len(directions), use_bias=False, name="nearness")
+    familiarity = keras.ops.max(nearness(direction), axis=-1)
+    nearness.set_weights([_half(directions.T)])
+    return keras.Model(network.input, {"logits": network.output, "familiarity": familiarity})
+
+
+def _round_to_half(network: keras.Model) -> None:
     """Round the weights to what half precision can hold, so that the converted network answers as this one does.
 
     Conversion multiplies each convolution by its batch norm and rounds the product. Rounded by the converter alone, two
@@ -134,7 +195,7 @@ def _half(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def to_tflite(
     network: keras.Model, size: int, precision: str = "float16", samples: npt.NDArray[np.uint8] | tuple[()] = ()
 ) -> bytes:
-    """Convert to TensorFlow Lite: one photo of `size` × `size` RGB pixels, uint8, to logits.
+    """Convert to TensorFlow Lite: one photo of `size` × `size` RGB pixels, uint8, to the network's outputs.
 
     The scaling of pixels stays inside, so that serving hands over bytes. `precision` is that of the weights, "float32",
     "float16" or "int8"; the last is also that of the arithmetic, and is fitted to `samples` of photos, of shape

@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
-from classifier.model import Model, softmax
-from training.calibration import calibrate, cross_calibrate
+from classifier.model import Model
+from training.calibration import Calibration, calibrate, cross_calibrate
 from training.card import CARD_FILE, TITLES, card
 from training.dataset import DatasetError, Split, read_photos, read_provenance, read_split
-from training.evaluate import Evaluation, collect_logits, measure
+from training.evaluate import Answers, Evaluation, collect_answers, evaluate, measure
+from training.novelty import separation
 from training.report import write_report
-from training.run import FINAL, LOGITS_FILE, NOVELTY_FILE, RECORD_FILE, VARIANTS_FILE, answered_photos, fold_name
+from training.run import FINAL, LOGITS_FILE, RECORD_FILE, VARIANTS_FILE, answered_photos, fold_name
 from training.unfamiliar import unfamiliar_pictures
 
 REPORT_FOLDER = "report"
@@ -35,17 +36,18 @@ class PublishError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """The photos that a run keeps answers for, and what the served network says of them.
+class Judge:
+    """A network of the run as it is served, and its `answers` for the photos that the run keeps Keras's answers for.
 
-    `logits` of shape (n, labels), `targets` of shape (n,), `paths` to the photos; `agreement` is the largest difference
-    in probability between the served network and the trained one.
+    `paths` are these photos, `targets`, of shape (n,), their labels, and `trained`, of shape (n, labels), Keras's
+    logits.
     """
 
+    model: Model
     paths: tuple[Path, ...]
     targets: npt.NDArray[np.int64]
-    logits: npt.NDArray[np.float64]
-    agreement: float
+    answers: Answers
+    trained: npt.NDArray[np.float64]
 
 
 def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
@@ -61,34 +63,37 @@ def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
 def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
     record = _read(run / RECORD_FILE)
     description = describe(run / FINAL / NETWORK_FILE, record)
-    folds = [answers(run / fold_name(fold), data, description) for fold in range(record["recipe"]["folds"])]
-    logits, targets = np.concatenate([fold.logits for fold in folds]), np.concatenate([fold.targets for fold in folds])
+    size = description["input"]["width"]
+    final = judge(run / FINAL, data, description)
+    folds = [judge(run / fold_name(fold), data, description) for fold in range(record["recipe"]["folds"])]
     paths = tuple(path for fold in folds for path in fold.paths)
+    targets = np.concatenate([fold.targets for fold in folds])
+    answers = Answers(*(np.concatenate(values) for values in zip(*(fold.answers for fold in folds), strict=True)))
     numbers = np.repeat(np.arange(len(folds)), [len(fold.targets) for fold in folds])
 
-    calibration = calibrate(logits, targets)
-    description["temperature"] = calibration.temperature
-    description["review_threshold"] = calibration.review_threshold
-    description["agreement"] = max(fold.agreement for fold in (*folds, answers(run / FINAL, data, description)))
-    description["folds"] = [float((fold.logits.argmax(axis=1) == fold.targets).mean()) for fold in folds]
+    calibration = calibrate(answers, targets)
+    description |= asdict(calibration)
+    description["agreement"] = max(agreement(network, calibration) for network in (*folds, final))
+    probabilities, passed = cross_calibrate(answers, targets, numbers)
+    right = probabilities.argmax(axis=1) == targets
+    description["folds"] = [float(right[numbers == fold].mean()) for fold in range(len(folds))]
 
-    size = description["input"]["width"]
     held_out = Split(tuple(record["labels"]), paths, read_photos(paths, size), targets)
-    evaluation = Evaluation(held_out, *cross_calibrate(logits, targets, numbers))
-    _measure("held_out", data, evaluation, description, out)
+    _measure("held_out", data, Evaluation(held_out, probabilities, passed), description, out)
+    served = _served(run / FINAL / NETWORK_FILE, description, out)
+    served.check()
     if (data / "test").is_dir():
         test = read_split(data / "test", size, held_out.labels)
-        served = _staged_model(run / FINAL / NETWORK_FILE, description, out)
-        probabilities = calibration.probabilities(collect_logits(served, test.images))
-        _measure("test", data, Evaluation(test, probabilities, calibration.passes(probabilities)), description, out)
-    model = _staged_model(run / FINAL / NETWORK_FILE, description, out)
-    model.check()
-    unfamiliar = {
-        kind: float((~calibration.passes(calibration.probabilities(collect_logits(model, pictures)))).mean())
-        for kind, pictures in unfamiliar_pictures(data, size).items()
-    }
-    novelty, variants = (_read(run / name) for name in (NOVELTY_FILE, VARIANTS_FILE))
-    (out / CARD_FILE).write_text(card(description, unfamiliar, novelty, variants), encoding="utf-8")
+        _measure("test", data, evaluate(served, test), description, out)
+    _write(description, out)
+
+    caught, novelty = {}, {}
+    for kind, pictures in unfamiliar_pictures(data, size).items():
+        caught[kind] = float(np.mean([served.predict(picture).needs_review for picture in pictures]))
+        unknown = [collect_answers(fold.model, pictures) for fold in folds]
+        novelty[kind] = separation([fold.answers for fold in folds], unknown, calibration)
+    page = card(description, caught, novelty, _read(run / VARIANTS_FILE))
+    (out / CARD_FILE).write_text(page, encoding="utf-8")
     return description
 
 
@@ -96,14 +101,16 @@ def describe(network: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The description of a network that nobody has calibrated or measured yet."""
     content = network.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    size = record["recipe"]["phases"][-1]["size"]
+    size = record["recipe"]["size"]
     return {
         "name": "mobilenet_v2",
         "version": f"mobilenet_v2-{size}-{sha256[:8]}",
         "labels": record["labels"],
         "input": {"width": size, "height": size, "channels": "RGB", "dtype": "uint8"},
         "temperature": 1.0,
+        "biases": [0.0] * len(record["labels"]),
         "review_threshold": 0.0,
+        "familiarity_threshold": -1.0,
         "sha256": sha256,
         "bytes": len(content),
         "agreement": None,
@@ -113,21 +120,23 @@ def describe(network: Path, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def answers(folder: Path, data: Path, description: dict[str, Any]) -> Answers:
-    """What a network of the run says when it is served; raises `PublishError` if that is not what Keras said."""
+def judge(folder: Path, data: Path, description: dict[str, Any]) -> Judge:
+    """Serve a network of the run."""
     paths = answered_photos(folder, data)
     images = read_photos(paths, description["input"]["width"])
     with tempfile.TemporaryDirectory() as directory:
-        logits = collect_logits(_staged_model(folder / NETWORK_FILE, description, Path(directory)), images)
+        model = _served(folder / NETWORK_FILE, description, Path(directory))
+    answers = collect_answers(model, images)
     labels = description["labels"]
     targets = np.array([labels.index(path.parent.name) for path in paths], np.int64)
     trained = np.load(folder / LOGITS_FILE).astype(np.float64)
-    return Answers(tuple(paths), targets, logits, agreement(softmax(logits), softmax(trained)))
+    return Judge(model, tuple(paths), targets, answers, trained)
 
 
-def agreement(served: npt.NDArray[np.float64], trained: npt.NDArray[np.float64]) -> float:
-    """The largest difference between what the served and the trained network answer, each of shape (n, labels)."""
-    largest = float(np.abs(served - trained).max())
+def agreement(judge: Judge, calibration: Calibration) -> float:
+    """The largest difference in probability between the served and the trained network; raises if it is not small."""
+    trained = Answers(judge.trained, judge.answers.familiarities)
+    largest = float(np.abs(calibration.probabilities(judge.answers) - calibration.probabilities(trained)).max())
     if largest > _AGREEMENT:
         raise PublishError(f"The converted network differs from the trained one by {largest:.3f} in probability.")
     return largest
@@ -148,10 +157,14 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _staged_model(network: Path, description: dict[str, Any], folder: Path) -> Model:
+def _served(network: Path, description: dict[str, Any], folder: Path) -> Model:
     shutil.copyfile(network, folder / NETWORK_FILE)
-    (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    _write(description, folder)
     return Model(folder)
+
+
+def _write(description: dict[str, Any], folder: Path) -> None:
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> int:

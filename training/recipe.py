@@ -20,7 +20,9 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the network is trained. It serves at the size of the last phase.
+    """How the network is trained. It serves photos of `size` pixels a side.
+
+    That is more than it is trained at: a crop shows things larger than the whole photo does (Touvron et al. 2019).
 
     First the new head is fitted alone, for `head_epochs` on features of plain photos, so that fine-tuning does not
     begin by undoing what the trunk knows (Kumar et al. 2022). Then all is trained but for the stem and the first
@@ -39,6 +41,7 @@ class Recipe:
     """
 
     seed: int
+    size: int
     phases: tuple[Phase, ...]
     folds: int
     batch_size: int
@@ -79,11 +82,6 @@ class Recipe:
     def epochs(self) -> int:
         """Of all phases together."""
         return sum(phase.epochs for phase in self.phases)
-
-    @property
-    def size(self) -> int:
-        """Pixels a side of the photos that the network serves."""
-        return self.phases[-1].size
 
     @property
     def source_size(self) -> int:

@@ -10,10 +10,9 @@ from training.dataset import DatasetError
 
 FINAL = "final"
 RECORD_FILE = "record.json"  # what the run is made from
-WEIGHTS_FILE = "network.weights.h5"
+WEIGHTS_FILE = "network.weights.h5"  # as trained, before anything is made ready for serving
 LOGITS_FILE = "logits.npy"  # Keras's own answers for some photos
 PHOTOS_FILE = "photos.json"  # these photos' names below the data's folder; written last, so the network is finished
-NOVELTY_FILE = "novelty.json"  # of `training.novelty`
 VARIANTS_FILE = "variants.json"  # of `training.variants`
 
 

@@ -54,18 +54,17 @@ def _measure(
     try:
         interpreter = importlib.import_module(f"{runtime}.interpreter").Interpreter(str(file), num_threads=1)
         interpreter.allocate_tensors()
+        network = interpreter.get_signature_runner()
     except (RuntimeError, ValueError) as error:
         print(f"{runtime} refuses {file.name}: {error}", file=sys.stderr)
         return {"accuracy": None, "accuracy_mirrored": None, "milliseconds": None}
-    entry, exit_ = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     times = []
 
     def answer(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        interpreter.set_tensor(entry, pixels[np.newaxis])
         began = time.perf_counter()
-        interpreter.invoke()
+        outputs = network(pixels=pixels[np.newaxis])
         times.append(time.perf_counter() - began)
-        logits: npt.NDArray[np.float64] = interpreter.get_tensor(exit_)[0].astype(np.float64)
+        logits: npt.NDArray[np.float64] = outputs["logits"][0].astype(np.float64)
         return logits
 
     plain = np.stack([answer(image) for image in images])

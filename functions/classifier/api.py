@@ -135,6 +135,7 @@ def read_model() -> Response[str]:
             "input": {"width": description.input_size, "height": description.input_size, "channels": "RGB"},
             "accuracy": description.accuracy,
             "review_threshold": description.review_threshold,
+            "familiarity_threshold": description.familiarity_threshold,
         },
     )
 

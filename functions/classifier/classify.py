@@ -38,7 +38,7 @@ def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwat
     with stopwatch.stage("decode"):
         photo = photos.decode(data, model.description.input_size, services.settings.limits)
     with stopwatch.stage("infer"):
-        scores = model.scores(photo.pixels)
+        scores, needs_review = model.predict(photo.pixels)
     ranked = dict(sorted(scores.items(), key=lambda item: item[1], reverse=True))
     return Classification(
         id=origin.id,
@@ -46,7 +46,7 @@ def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwat
         source=origin.source,
         created_at=origin.created_at,
         scores=ranked,
-        needs_review=max(scores.values()) < model.description.review_threshold,
+        needs_review=needs_review,
         model_version=model.description.version,
         image=Image(len(data), origin.etag, photo.format, photo.width, photo.height),
         classified_at=datetime.now(UTC),

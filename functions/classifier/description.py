@@ -14,8 +14,10 @@ class Description:
     """What `model.json` says of the network beside it.
 
     `labels` are in the order of the network's outputs. `input_size` is the side, in pixels, of the square it takes.
-    `temperature` divides the logits before the softmax (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-    A confidence below `review_threshold` wants a person's look. `metrics` are the figures of its evaluation, by split.
+    Before the softmax `temperature` divides the logits and each label's of the `biases` is added (Alexandari et al.
+    2020, "Maximum Likelihood with Bias-Corrected Calibration").
+    A confidence below `review_threshold` wants a person's look, and so does a photo whose familiarity is below
+    `familiarity_threshold`. `metrics` are the figures of its evaluation, by split.
     """
 
     name: str
@@ -23,7 +25,9 @@ class Description:
     labels: tuple[str, ...]
     input_size: int
     temperature: float
+    biases: tuple[float, ...]
     review_threshold: float
+    familiarity_threshold: float
     sha256: str
     metrics: dict[str, dict[str, float]]
 
@@ -42,7 +46,9 @@ class Description:
             labels=tuple(content["labels"]),
             input_size=content["input"]["width"],
             temperature=content["temperature"],
+            biases=tuple(content["biases"]),
             review_threshold=content["review_threshold"],
+            familiarity_threshold=content["familiarity_threshold"],
             sha256=content["sha256"],
             metrics=content["metrics"],
         )

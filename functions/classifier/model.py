@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,24 @@ else:
     from ai_edge_litert.interpreter import Interpreter
 
 
+class Outputs(NamedTuple):
+    """What the network says of a photo.
+
+    `logits`, of shape (labels,). `familiarity`, in [-1, 1]: how much the photo looks like one that the network was
+    trained on, as the cosine between its features and the nearest of theirs.
+    """
+
+    logits: npt.NDArray[np.float64]
+    familiarity: float
+
+
+class Prediction(NamedTuple):
+    """Each label's calibrated probability, in label order, and whether a person should look."""
+
+    scores: dict[str, float]
+    needs_review: bool
+
+
 class Model:
     """The network with its description, ready to answer. Not safe for use by several threads at once."""
 
@@ -24,25 +43,30 @@ class Model:
         # One thread: Lambda sells about one vCPU at the memory this function is given.
         self._interpreter = Interpreter(model_path=str(directory / NETWORK_FILE), num_threads=1)
         self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._network = self._interpreter.get_signature_runner()
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        """The network's raw outputs, of shape (labels,), for RGB pixels of shape (input_size, input_size, 3)."""
-        self._interpreter.set_tensor(self._input, pixels[np.newaxis])
-        self._interpreter.invoke()
-        outputs: npt.NDArray[np.float64] = self._interpreter.get_tensor(self._output)[0].astype(np.float64)
-        return outputs
+    def outputs(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
+        """The network's raw outputs for RGB pixels of shape (input_size, input_size, 3)."""
+        outputs = self._network(pixels=pixels[np.newaxis])
+        return Outputs(outputs["logits"][0].astype(np.float64), float(outputs["familiarity"][0]))
 
-    def scores(self, pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
-        """Each label's calibrated probability, in label order; they sum to 1."""
-        probabilities = softmax(self.logits(pixels) / self.description.temperature)
-        return dict(zip(self.description.labels, probabilities.tolist(), strict=True))
+    def predict(self, pixels: npt.NDArray[np.uint8]) -> Prediction:
+        """The answer for RGB pixels of shape (input_size, input_size, 3); its scores sum to 1."""
+        logits, familiarity = self.outputs(pixels)
+        probabilities = softmax(logits / self.description.temperature + self.description.biases)
+        return Prediction(
+            dict(zip(self.description.labels, probabilities.tolist(), strict=True)),
+            bool(
+                probabilities.max() < self.description.review_threshold
+                or familiarity < self.description.familiarity_threshold
+            ),
+        )
 
     def check(self) -> None:
         """Answer once, for a black square; raises `RuntimeError` if the answer is none."""
         size = self.description.input_size
-        if not np.isfinite(self.logits(np.zeros((size, size, 3), np.uint8))).all():
+        logits, familiarity = self.outputs(np.zeros((size, size, 3), np.uint8))
+        if not np.isfinite([*logits, familiarity]).all():
             raise RuntimeError("The network's answer is not finite.")
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from classifier.model import Model, softmax
+from classifier.model import Model
 from classifier.photos import Limits, decode
 from conftest import ROOT
 from drawing import encoded
 from training.dataset import read_split
-from training.evaluate import collect_logits, measure
+from training.evaluate import evaluate
 
 DATA = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data" / "clothing"))
 
@@ -25,10 +25,8 @@ needs_photos = pytest.mark.skipif(
 @needs_photos
 def test_the_model_is_as_good_as_its_description_says(model: Model) -> None:
     split = read_split(DATA / "test", model.description.input_size, model.description.labels)
-    probabilities = softmax(collect_logits(model, split.images) / model.description.temperature)
-    passed = probabilities.max(axis=1) >= model.description.review_threshold
 
-    measured = measure(probabilities, split.targets, passed)
+    measured = evaluate(model, split).figures()
 
     described = json.loads((ROOT / "model" / "model.json").read_text())["metrics"]["test"]
     # Another runtime or processor may tip a photo that stands on the edge.
@@ -49,6 +47,7 @@ def test_a_photo_gets_the_same_label_however_it_is_stored(model: Model) -> None:
         rotated = encoded(large.transpose(Image.Transpose.ROTATE_90), quality=90, exif=exif)
         stored = [path.read_bytes(), encoded(large, quality=90), rotated]
 
-        scores = [model.scores(decode(content, model.description.input_size, Limits()).pixels) for content in stored]
+        pixels = [decode(content, model.description.input_size, Limits()).pixels for content in stored]
+        scores = [model.predict(array).scores for array in pixels]
 
         assert len({max(found, key=found.__getitem__) for found in scores}) == 1, path

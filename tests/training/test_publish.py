@@ -16,42 +16,41 @@ from training.dataset import DatasetError, Split, read_split
 from training.evaluate import Evaluation
 from training.publish import PublishError, publish
 from training.report import write_report
-from training.run import LOGITS_FILE, NOVELTY_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE
+from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE
 
 LABELS = Description.read(ROOT / "model").labels
 
 
 def write_photos(folder: Path, labels: tuple[str, ...] = LABELS) -> None:
-    """One drawn photo for each label; only those of pants and t-shirts look like theirs."""
+    """Two drawn photos for each label; only those of pants and t-shirts look like theirs."""
     for label in labels:
         (folder / label).mkdir(parents=True)
         kind = label if label in {"pants", "t-shirt"} else "pants"
-        (folder / label / "1.jpg").write_bytes(encoded(garment(kind)))
+        for number in (1, 2):
+            (folder / label / f"{number}.jpg").write_bytes(encoded(garment(kind)))
 
 
 @pytest.fixture
 def run(tmp_path: Path, model: Model) -> Path:
     """What training would leave, had it trained the committed network on the drawn photos in `tmp_path/data`.
 
-    Two folds, each of half of the photos.
+    Two folds, each of one photo of every label.
     """
     data = tmp_path / "data"
     write_photos(data / "train")
     run = tmp_path / "run"
     size = model.description.input_size
-    phases = [{"size": size, "epochs": 1}]
-    record = {"labels": LABELS, "recipe": {"phases": phases, "folds": 2}, "photos": 10, "weights": "imagenet"}
+    recipe = {"size": size, "folds": 2}
+    record = {"labels": LABELS, "recipe": recipe, "photos": 20, "weights": "imagenet"}
     split = read_split(data / "train", size)
     names = [path.relative_to(data).as_posix() for path in split.files]
-    logits = np.stack([model.logits(image) for image in split.images])
+    logits = np.stack([model.outputs(image).logits for image in split.images])
     for name, kept in {"fold-1": slice(0, None, 2), "fold-2": slice(1, None, 2), "final": slice(None)}.items():
         (run / name).mkdir(parents=True)
         (run / name / "clothing.tflite").write_bytes((ROOT / "model" / "clothing.tflite").read_bytes())
         np.save(run / name / LOGITS_FILE, logits[kept])
         (run / name / PHOTOS_FILE).write_text(json.dumps(names[kept]))
     (run / RECORD_FILE).write_text(json.dumps(record))
-    scores = {"energy": {"n": 100, "auroc": 0.91, "caught": 0.5}, "distance": {"n": 100, "auroc": 0.8, "caught": 0.4}}
-    (run / NOVELTY_FILE).write_text(json.dumps({"noise": scores}))
     variant = {"size": 224, "precision": "int8", "bytes": 2_600_000, "runtime": "tflite_runtime"}
     measured = {"accuracy": 0.85, "accuracy_mirrored": 0.86, "milliseconds": 38.0}
     refused = dict.fromkeys(measured)
@@ -63,16 +62,17 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "data", tmp_path / "out")
 
     model = Model(tmp_path / "out")
-    scores = model.scores(decode(encoded(garment("t-shirt")), model.description.input_size, Limits()).pixels)
+    scores = model.predict(decode(encoded(garment("t-shirt")), model.description.input_size, Limits()).pixels).scores
 
     assert max(scores, key=scores.__getitem__) == "t-shirt"
     assert model.description.version.endswith(model.description.sha256[:8])
-    assert model.description.metrics["held_out"]["n"] == 10
+    assert model.description.metrics["held_out"]["n"] == 20
     assert model.description.accuracy == pytest.approx(0.2)
     card = (tmp_path / "out" / "README.md").read_text()
     assert model.description.version in card
-    assert "| senders held out of training | 10 | 0.200 |" in card
-    assert "| noise | 0.910 (50%) | 0.800 (40%) |" in card
+    assert "| senders held out of training | 20 | 0.200 |" in card
+    assert "| pictures | largest probability | energy | familiarity |" in card
+    assert "| noise | 100% |" in card
     assert "| tflite_runtime | 224 | int8 | 2.6 | 0.850 | 0.860 | 38.0 |" in card
     assert "| tflite_runtime | 224 | int8 | 2.6 | does not load |  |  |" in card
     content = json.loads((tmp_path / "out" / "model.json").read_text())
@@ -82,18 +82,18 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_test_photos_are_measured_where_they_are(run: Path, tmp_path: Path) -> None:
-    write_photos(tmp_path / "data" / "test", labels=("hat", "pants"))
+    write_photos(tmp_path / "data" / "test", labels=("hat", "t-shirt"))
 
     description = publish(run, tmp_path / "data", tmp_path / "out")
 
-    assert description["metrics"]["test"]["n"] == 2
+    assert description["metrics"]["test"]["n"] == 4
     assert description["metrics"]["test"]["accuracy"] == 0.5
     assert (tmp_path / "out" / "report" / "test" / "README.md").is_file()
 
 
 def test_the_clothes_of_children_are_measured_apart(run: Path, tmp_path: Path) -> None:
-    """A table of senders tells which they are; every photo is called `1` here, so all are."""
-    (tmp_path / "data" / "senders.csv").write_text("image,sender_id,kids\n1,7,True\n")
+    """A table of senders tells which they are; every photo is called `1` or `2` here, so all are."""
+    (tmp_path / "data" / "senders.csv").write_text("image,sender_id,kids\n1,7,True\n2,8,True\n")
 
     metrics = publish(run, tmp_path / "data", tmp_path / "out")["metrics"]
 
@@ -122,8 +122,8 @@ def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
 
     report = tmp_path / "out" / "report" / "held_out"
     figures = json.loads((report / "figures.json").read_text())
-    assert (figures["n"], figures["accuracy"]) == (10, 0.2)
-    assert np.trace(figures["confusion"]) == 2
+    assert (figures["n"], figures["accuracy"]) == (20, 0.2)
+    assert np.trace(figures["confusion"]) == 4
     page = (report / "README.md").read_text()
     assert "| accuracy | 0.2000 |" in page
     for name in ("confusion.png", "reliability.png"):
@@ -131,7 +131,7 @@ def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
         with Image.open(report / name) as plot:
             assert min(plot.size) > 400
     with Image.open(report / "mistakes.jpg") as sheet:
-        assert sheet.size == (1200, 2 * 234), "eight mistakes in rows of six"
+        assert sheet.size == (1200, 3 * 234), "sixteen mistakes in rows of six"
 
 
 def test_a_model_without_mistakes_has_an_empty_sheet(tmp_path: Path) -> None:

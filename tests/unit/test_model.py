@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from classifier.model import Model, softmax
+from classifier.model import Model, Outputs, softmax
 from classifier.photos import Limits, decode
 from conftest import ROOT
 from drawing import encoded, garment, photo
+from training.unfamiliar import unfamiliar_pictures
 
 LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
 
@@ -33,10 +33,11 @@ def test_labels_are_the_ten_in_alphabetical_order(model: Model) -> None:
 
 @pytest.mark.parametrize("kind", ["t-shirt", "pants"])
 def test_the_model_knows_a_drawn_garment(model: Model, kind: str) -> None:
-    scores = model.scores(decode(photo(kind), model.description.input_size, Limits()).pixels)
+    scores, needs_review = model.predict(decode(photo(kind), model.description.input_size, Limits()).pixels)
 
     assert max(scores, key=scores.__getitem__) == kind
     assert scores[kind] > 0.9
+    assert not needs_review
 
 
 @pytest.mark.parametrize("kind", ["t-shirt", "pants"])
@@ -52,7 +53,7 @@ def test_the_same_photo_gets_the_same_label_however_it_is_stored(model: Model, k
     }
 
     scores = {
-        name: model.scores(decode(content, model.description.input_size, Limits()).pixels)
+        name: model.predict(decode(content, model.description.input_size, Limits()).pixels).scores
         for name, content in stored.items()
     }
 
@@ -65,23 +66,50 @@ def test_scores_are_probabilities_in_label_order(model: Model) -> None:
     rng = np.random.default_rng(0)
     size = model.description.input_size
 
-    scores = model.scores(rng.integers(0, 256, (size, size, 3), np.uint8))
+    scores = model.predict(rng.integers(0, 256, (size, size, 3), np.uint8)).scores
 
     assert tuple(scores) == LABELS
     assert sum(scores.values()) == pytest.approx(1, abs=1e-9)
     assert all(0 <= score <= 1 for score in scores.values())
 
 
-def test_the_temperature_divides_the_logits(model: Model, tmp_path: Path) -> None:
+def test_the_temperature_divides_the_logits_and_the_biases_are_added(model: Model, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "model", tmp_path, dirs_exist_ok=True)
     description = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps(description | {"temperature": 100.0}))
+    scaling = {"temperature": 100.0, "biases": [0.0] * 9 + [1.0]}
+    (tmp_path / "model.json").write_text(json.dumps(description | scaling))
     pixels = decode(photo(), model.description.input_size, Limits()).pixels
 
-    cool, hot = model.scores(pixels), Model(tmp_path).scores(pixels)
+    scores = Model(tmp_path).predict(pixels).scores
 
-    assert max(hot.values()) < 0.2 < max(cool.values())
-    assert list(hot.values()) == pytest.approx(softmax(model.logits(pixels) / 100).tolist())
+    expected = softmax(model.outputs(pixels).logits / 100 + np.eye(10)[9])
+    assert list(scores.values()) == pytest.approx(expected.tolist())
+    assert scores["t-shirt"] == pytest.approx(0.23, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["noise", "plain colours", "drawings", "screenshots"])
+def test_a_picture_of_no_clothes_needs_review(model: Model, kind: str) -> None:
+    pictures = unfamiliar_pictures(Path("/nowhere"), model.description.input_size)[kind]
+
+    assert np.mean([model.predict(picture).needs_review for picture in pictures]) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("review_threshold", "familiarity_threshold", "answer"),
+    [(0.0, -1.0, "passes"), (1.0, -1.0, "review"), (0.0, 1.0, "review")],
+)
+def test_a_photo_needs_review_for_its_confidence_or_for_its_familiarity(
+    tmp_path: Path, review_threshold: float, familiarity_threshold: float, answer: str
+) -> None:
+    thresholds = {"review_threshold": review_threshold, "familiarity_threshold": familiarity_threshold}
+    shutil.copytree(ROOT / "model", tmp_path, dirs_exist_ok=True)
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(description | thresholds))
+    model = Model(tmp_path)
+
+    prediction = model.predict(decode(photo(), model.description.input_size, Limits()).pixels)
+
+    assert prediction.needs_review == (answer == "review")
 
 
 def test_softmax_survives_large_logits() -> None:
@@ -92,8 +120,8 @@ def test_a_network_that_answers_nonsense_fails_its_check(model: Model) -> None:
     model.check()
 
     class Broken(Model):
-        def logits(self, pixels: object) -> npt.NDArray[np.float64]:
-            return np.full(10, np.nan)
+        def outputs(self, pixels: object) -> Outputs:
+            return Outputs(np.full(10, np.nan), 0.5)
 
     with pytest.raises(RuntimeError):
         Broken(ROOT / "model").check()
