@@ -1,4 +1,4 @@
-"""From answers for photos of senders that training never saw to a temperature and a threshold for review."""
+"""From answers for photos of senders that training never saw to calibrated probabilities and what needs review."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from training.evaluate import Answers, log_loss
 WANTED_PRECISION = 0.97  # of the photos that no person looks at
 _FITTED_PRECISION = 0.975  # on the photos fitted to: on those of other senders it is a little less
 WANTED_FAMILIAR = 0.99  # of the photos of what the model knows
-_LEAST_SHARPNESS = 0.01
+_LEAST_SHARPNESS = 0.01  # a network that knows nothing would have none, and an infinite temperature
 _BIAS_PENALTY = 1e-3  # on the squares: without it, the bias of a label that no photo has would be infinite
 
 

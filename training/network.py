@@ -105,13 +105,6 @@ def features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray
     return predict(keras.Model(network.input, network.get_layer(_FEATURES).output), images)
 
 
-def head(network: keras.Model, seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The logits, of shape (n, labels), for features of shape (n, features)."""
-    weights, bias = network.get_layer(_HEAD).get_weights()
-    logits: npt.NDArray[np.float64] = (seen @ weights + bias).astype(np.float64)
-    return logits
-
-
 def sample(learnt: Sequence[Path]) -> list[Path]:
     """Enough of the photos that a network learnt from to finish it with, in random order."""
     order = np.random.default_rng(0).permutation(len(learnt))
