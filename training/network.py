@@ -39,8 +39,9 @@ def build(labels: int, weights: str | None, dropout: float, frozen_blocks: int) 
     The stem and the first `frozen_blocks` of the 17 blocks stay as they are in training.
     """
     trunk = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=(None, None, 3), name=_TRUNK)
+    first_trained = f"block_{frozen_blocks}_expand" if frozen_blocks else "expanded_conv_depthwise"
     for layer in trunk.layers:
-        if layer.name == f"block_{frozen_blocks}_expand":
+        if layer.name == first_trained:
             break
         layer.trainable = False
     pixels = keras.Input((None, None, 3), name="pixels")

@@ -62,7 +62,8 @@ def publish(run: Path, data: Path, out: Path) -> dict[str, Any]:
 
 def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
     record = _read(run / RECORD_FILE)
-    description = describe(run / FINAL / NETWORK_FILE, record)
+    uncalibrated = Calibration(1.0, (0.0,) * len(record["labels"]), 0.0, -1.0)
+    description = describe(run / FINAL / NETWORK_FILE, record, uncalibrated)
     size = description["input"]["width"]
     final = judge(run / FINAL, data, description)
     folds = [judge(run / fold_name(fold), data, description) for fold in range(record["recipe"]["folds"])]
@@ -72,7 +73,7 @@ def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
     numbers = np.repeat(np.arange(len(folds)), [len(fold.targets) for fold in folds])
 
     calibration = calibrate(answers, targets)
-    description |= asdict(calibration)
+    description = describe(run / FINAL / NETWORK_FILE, record, calibration)
     description["agreement"] = max(agreement(network, calibration) for network in (*folds, final))
     probabilities, passed = cross_calibrate(answers, targets, numbers)
     right = probabilities.argmax(axis=1) == targets
@@ -97,20 +98,21 @@ def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
     return description
 
 
-def describe(network: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The description of a network that nobody has calibrated or measured yet."""
+def describe(network: Path, record: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """The description of a network that has not been measured yet.
+
+    Its version names all that decides an answer, calibration too: records with another version are classified anew.
+    """
     content = network.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     size = record["recipe"]["size"]
+    decides = json.dumps([sha256, record["labels"], asdict(calibration)])
     return {
         "name": "mobilenet_v2",
-        "version": f"mobilenet_v2-{size}-{sha256[:8]}",
+        "version": f"mobilenet_v2-{size}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}",
         "labels": record["labels"],
         "input": {"width": size, "height": size, "channels": "RGB", "dtype": "uint8"},
-        "temperature": 1.0,
-        "biases": [0.0] * len(record["labels"]),
-        "review_threshold": 0.0,
-        "familiarity_threshold": -1.0,
+        **asdict(calibration),
         "sha256": sha256,
         "bytes": len(content),
         "agreement": None,

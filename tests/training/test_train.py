@@ -234,12 +234,16 @@ def test_the_balanced_loss_asks_more_of_frequent_labels() -> None:
     assert losses == pytest.approx([-np.log(0.9), -np.log(0.1)], rel=1e-5)
 
 
-def test_only_later_blocks_learn(weights: Path) -> None:
-    trunk = network.build(4, str(weights), 0.2, frozen_blocks=3).get_layer("trunk")
+@pytest.mark.parametrize(
+    ("frozen_blocks", "last_frozen", "first_trained"),
+    [(0, "Conv1_relu", "expanded_conv_depthwise"), (3, "block_2_project_BN", "block_3_expand")],
+)
+def test_only_later_blocks_learn(weights: Path, frozen_blocks: int, last_frozen: str, first_trained: str) -> None:
+    trunk = network.build(4, str(weights), 0.2, frozen_blocks).get_layer("trunk")
 
     assert not trunk.get_layer("Conv1").trainable
-    assert not trunk.get_layer("block_2_project").trainable
-    assert trunk.get_layer("block_3_expand").trainable
+    assert not trunk.get_layer(last_frozen).trainable
+    assert trunk.get_layer(first_trained).trainable
 
 
 def test_the_head_is_fitted_to_what_the_trunk_sees() -> None:
