@@ -2,6 +2,10 @@
 
 import json
 import logging
+import socket
+import struct
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +22,8 @@ TABLE = "classifications"
 _REGION = "us-east-1"
 _MESSAGE_LIFE = 30  # seconds until a message that nobody answered for is delivered again
 _REDELIVERIES = 3
+_BRIDGE = b"docker0"  # Docker's name for the network interface of its default network
+_SIOCGIFADDR = 0x8915  # asks for an interface's address: netdevice(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,25 @@ def start_server(host: str, port: int) -> ThreadedMotoServer:
     server = ThreadedMotoServer(host, port, verbose=False)
     server.start()
     return server
+
+
+def bridge_address(port: int) -> str | None:
+    """The address by which Docker's containers reach this machine, if it has one and the port is free there.
+
+    That is so on Linux. Docker Desktop brings what its containers send to `host.docker.internal` to the loopback
+    address by itself.
+    """
+    if sys.platform != "linux":
+        return None
+    import fcntl  # noqa: PLC0415 - Windows has none
+
+    with suppress(OSError), socket.socket() as probe:
+        answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", _BRIDGE))
+        address = socket.inet_ntoa(answer[20:24])
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((address, port))
+        return address
+    return None
 
 
 def new_session() -> boto3.Session:

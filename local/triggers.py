@@ -81,6 +81,10 @@ class QueueTrigger:
             answer = self._function.invoke({"Records": [self._record(message) for message in messages]})
             failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         except FunctionError:
+            if len(messages) > 1:  # one that kills the function must not take the others along; S3's events come singly
+                for message in messages:
+                    self._deliver([message])
+                return
             failed = {message["MessageId"] for message in messages}
         for message in messages:
             if message["MessageId"] not in failed:

@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help="folder to write a page with plots to")
     arguments = parser.parse_args()
     try:
-        model = Model(arguments.model)
+        model = Model.read(arguments.model)
         split = read_split(arguments.data, model.description.input_size, model.description.labels)
     except (DatasetError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)

@@ -162,7 +162,7 @@ def _read(path: Path) -> Any:
 def _served(network: Path, description: dict[str, Any], folder: Path) -> Model:
     shutil.copyfile(network, folder / NETWORK_FILE)
     _write(description, folder)
-    return Model(folder)
+    return Model.read(folder)
 
 
 def _write(description: dict[str, Any], folder: Path) -> None:

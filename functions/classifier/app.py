@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from classifier.api import handle_request, is_http_request
 from classifier.backfill import handle_batch_job, is_batch_job
@@ -28,6 +29,11 @@ _KINDS = (
     "SQS messages with such notifications, invocations by S3 Batch Operations, and failed asynchronous events."
 )
 
+
+class NoEndpoint(Exception):
+    """The emulator of AWS that the function was told to use does not answer."""
+
+
 _services = cache(lambda: Services.from_environment(os.environ))
 
 
@@ -37,6 +43,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Answer any event that the function knows; raises `InvalidRequest` for others."""
     try:
         return dispatch(event, context, _services())
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
+            raise NoEndpoint(
+                f"Nothing answers at {endpoint}, where AWS_ENDPOINT_URL says that AWS is. "
+                "If that is the local system: is `make run` going?"
+            ) from error
+        raise
     finally:
         flush_metrics()
 
@@ -54,8 +67,8 @@ def dispatch(event: Any, context: LambdaContext, services: Services) -> dict[str
     if is_direct(event):
         return handle_direct(event, services)
     if is_s3_event(event):
-        handle_s3_event(event, services)
-    elif is_failed_event(event):
+        return handle_s3_event(event, services)
+    if is_failed_event(event):
         handle_failed_event(event, services)
     elif not is_test_event(event):
         raise InvalidRequest(_KINDS)

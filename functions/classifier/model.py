@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +37,18 @@ class Prediction(NamedTuple):
 class Model:
     """The network with its description, ready to answer. Not safe for use by several threads at once."""
 
-    def __init__(self, directory: Path) -> None:
-        """Read description and network from the folder; raises what these readings raise."""
-        self.description = Description.read(directory)
+    def __init__(self, directory: Path, description: Description) -> None:
+        """Read the network from the folder; raises what the runtime raises where it is not one."""
+        self.description = description
         # One thread: Lambda sells about one vCPU at the memory this function is given.
         self._interpreter = Interpreter(model_path=str(directory / NETWORK_FILE), num_threads=1)
         self._interpreter.allocate_tensors()
         self._network = self._interpreter.get_signature_runner()
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Read network and description from the folder; raises what these readings raise."""
+        return cls(directory, Description.read(directory))
 
     def outputs(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
         """The network's raw outputs for RGB pixels of shape (input_size, input_size, 3)."""

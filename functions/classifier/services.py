@@ -1,7 +1,7 @@
 """What outlives an invocation: settings, clients, table and model, each made once and passed to whoever needs it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -47,12 +47,15 @@ class Services:
 
     @cached_property
     def description(self) -> Description:
-        """What is known of the network without loading it."""
-        return Description.read(self.settings.model_directory)
+        """What is known of the network without loading it, with the operator's threshold if there is one."""
+        description = Description.read(self.settings.model_directory)
+        if self.settings.review_threshold is None:
+            return description
+        return replace(description, review_threshold=self.settings.review_threshold)
 
     @cached_property
     def model(self) -> "Model":
         """The network, ready to answer."""
         from classifier.model import Model  # noqa: PLC0415 - numpy and the runtime, which most requests do without
 
-        return Model(self.settings.model_directory)
+        return Model(self.settings.model_directory, self.description)

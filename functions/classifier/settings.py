@@ -1,6 +1,7 @@
 """The environment, read once: every setting of the function, typed, with its default."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -21,41 +22,63 @@ class Settings:
     model_directory: Path
     limits: Limits
     retention_days: int
+    review_threshold: float | None
     allow_loopback_urls: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings; raises `SettingsError` that tells everything that is wrong with them at once."""
-        problems: list[str] = []
-
-        def required(name: str) -> str:
-            if not environment.get(name):
-                problems.append(f"{name} is not set")
-            return environment.get(name, "")
-
-        def whole_number(name: str, default: int) -> int:
-            text = environment.get(name) or str(default)
-            if text.isdecimal() and int(text) > 0:
-                return int(text)
-            problems.append(f"{name} must be a whole number above 0, not {text!r}")
-            return default
-
+        reader = _Reader(environment)
         allow_loopback_urls = environment.get("ALLOW_LOOPBACK_URLS", "") == "1"
         if allow_loopback_urls and "AWS_LAMBDA_RUNTIME_API" in environment:
-            problems.append("ALLOW_LOOPBACK_URLS opens Lambda's own runtime to strangers and must not be set there")
+            reader.problems.append(
+                "ALLOW_LOOPBACK_URLS opens Lambda's own runtime to strangers and must not be set there"
+            )
         default = Limits()
         settings = cls(
-            bucket=required("BUCKET_NAME"),
-            table=required("TABLE_NAME"),
-            model_directory=Path(required("MODEL_DIR")),
+            bucket=reader.required("BUCKET_NAME"),
+            table=reader.required("TABLE_NAME"),
+            model_directory=Path(reader.required("MODEL_DIR")),
             limits=Limits(
-                file_bytes=whole_number("MAX_IMAGE_BYTES", default.file_bytes),
-                pixels=whole_number("MAX_IMAGE_PIXELS", default.pixels),
-                side=whole_number("MAX_IMAGE_SIDE", default.side),
+                file_bytes=reader.whole_number("MAX_IMAGE_BYTES", default.file_bytes),
+                pixels=reader.whole_number("MAX_IMAGE_PIXELS", default.pixels),
+                side=reader.whole_number("MAX_IMAGE_SIDE", default.side),
             ),
-            retention_days=whole_number("RETENTION_DAYS", 365),
+            retention_days=reader.whole_number("RETENTION_DAYS", 365),
+            review_threshold=reader.share("REVIEW_THRESHOLD"),
             allow_loopback_urls=allow_loopback_urls,
         )
-        if problems:
-            raise SettingsError("; ".join(problems))
+        if reader.problems:
+            raise SettingsError("; ".join(reader.problems))
         return settings
+
+
+class _Reader:
+    """Reads variables, and collects what is wrong with them; where one is wrong, what it gives means nothing."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.problems: list[str] = []
+        self._environment = environment
+
+    def required(self, name: str) -> str:
+        text = self._environment.get(name, "")
+        if not text:
+            self.problems.append(f"{name} is not set")
+        return text
+
+    def whole_number(self, name: str, default: int) -> int:
+        text = self._environment.get(name) or str(default)
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        self.problems.append(f"{name} must be a whole number above 0, not {text!r}")
+        return default
+
+    def share(self, name: str) -> float | None:
+        text = self._environment.get(name)
+        if not text:
+            return None
+        with suppress(ValueError):
+            if 0 <= float(text) <= 1:
+                return float(text)
+        self.problems.append(f"{name} must be a number from 0 to 1, or nothing, not {text!r}")
+        return None

@@ -1,5 +1,6 @@
 """Logs, metrics and traces: one line, one count and the stages' milliseconds for each photo."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,14 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from classifier.records import Classification
 
 _NAMESPACE = "ClothesClassifier"
-_SERVICE = "classifier"
+# Each stack has a name of its own, so that the metrics of two in one account stay apart.
+_SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "classifier")
 
-logger = Logger(service=_SERVICE)
+# One or zero for each photo: their average is the share.
+_FAILED_SHARE = "PhotosFailed"
+_REVIEW_SHARE = "PhotosForReview"
+
+logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception has it already
 metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
 tracer = Tracer(service=_SERVICE, patch_modules=("botocore",))
 
@@ -49,6 +55,8 @@ def report(classification: Classification, stopwatch: Stopwatch) -> None:
         count_failure(code)
     else:
         _count("Classified", "label", str(classification.label))
+        metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=0)
+        metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(classification.needs_review))
     for stage, milliseconds in stopwatch.milliseconds.items():
         metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
 
@@ -56,6 +64,7 @@ def report(classification: Classification, stopwatch: Stopwatch) -> None:
 def count_failure(code: str) -> None:
     """Count a photo that has no label, by the code of its error."""
     _count("Failed", "code", code)
+    metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=1)
 
 
 def flush_metrics() -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from classifier import photos
 from classifier.classify import Origin, classify, failed
@@ -36,13 +36,14 @@ _INTERNAL_ERROR = InternalError(
 )
 
 
-def handle_s3_event(event: dict[str, Any], services: Services) -> None:
-    """Bring the record of each object that the event names up to date.
+def handle_s3_event(event: dict[str, Any], services: Services) -> dict[str, Any]:
+    """Bring the record of each object that the event names up to date; answers those records, for whoever tries it.
 
     One that fails does not keep the others from being done; the first error is raised in the end, so that Lambda
     delivers the event again.
     """
-    _synchronise_all(event, services)
+    records = _synchronise_all(event, services)
+    return {"classifications": [record.to_json() for record in records if record]}
 
 
 def handle_failed_event(event: dict[str, Any], services: Services) -> None:
@@ -160,16 +161,21 @@ def _classify_object(
         return failed(error, size, origin, services.description.version)
 
 
-def _synchronise_all(event: dict[str, Any], services: Services, *, giving_up: bool = False) -> None:
-    errors = []
+def _synchronise_all(
+    event: dict[str, Any], services: Services, *, giving_up: bool = False
+) -> list[Classification | None]:
+    records, errors = [], []
     for bucket, key in _objects(event):
         try:
-            synchronise(bucket, key, services, giving_up=giving_up)
+            records.append(synchronise(bucket, key, services, giving_up=giving_up))
+        except (EndpointConnectionError, ConnectTimeoutError):
+            raise  # the others would fare no better
         except Exception as error:
             logger.exception("An object could not be synchronised", id=key.removeprefix(PREFIX))
             errors.append(error)
     if errors:
         raise errors[0]
+    return records
 
 
 def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:

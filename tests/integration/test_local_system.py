@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,20 +17,13 @@ import pytest
 import requests
 
 from classifier.description import Description
-from conftest import ROOT
+from conftest import ROOT, free_port
 from drawing import photo
 from photo_server import PhotoServer
 
 T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
 PATIENCE = 20  # seconds; a photo takes well under one, and a loaded machine may take more
 LABELS = Description.read(ROOT / "model").labels
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(port: int, aws_port: int, output: Path) -> "subprocess.Popen[bytes]":
@@ -121,6 +113,18 @@ def test_it_says_how_to_upload_and_read(system: System) -> None:
 
     assert f"aws --endpoint-url {system.aws_url} s3 cp photo.jpg s3://photos/uploads/photo.jpg" in said
     assert f"curl {system.url}/classifications/photo.jpg" in said
+
+
+def test_there_is_a_photo_to_look_at(system: System) -> None:
+    """It is the one that the files in `events/` speak of; tests below replace it."""
+    record = system.classification("listing-42/front.jpg", status("SUCCEEDED"))
+    event = json.loads((ROOT / "events" / "s3.json").read_text())["Records"][0]["s3"]
+
+    assert record["label"] == "t-shirt"
+    assert event["bucket"]["name"] == "photos"
+    assert event["object"]["key"] == "uploads/" + record["id"]
+    assert event["object"]["eTag"] == record["image"]["etag"]
+    assert event["object"]["size"] == record["image"]["bytes"]
 
 
 def test_an_uploaded_photo_gets_its_label_an_overwritten_one_another_and_a_deleted_one_none(system: System) -> None:
@@ -259,6 +263,29 @@ def test_a_worker_that_is_killed_is_replaced(system: System) -> None:
     eventually(lambda: system.get("/health").status_code, lambda code: code == 200)
     system.upload("after.jpg", T_SHIRT)
     assert system.classification("after.jpg", status("SUCCEEDED"))["label"] == "t-shirt"
+
+
+def test_a_photo_that_kills_the_function_each_time_ends_as_failed(system: System) -> None:
+    """As for want of memory: whoever works on it is killed, until the photo lies in the failure queue."""
+    sqs = system.client("sqs")
+    failures = sqs.get_queue_url(QueueName="failures")["QueueUrl"]
+
+    def has_failed() -> bool:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        return any(
+            int(n) for n in sqs.get_queue_attributes(QueueUrl=failures, AttributeNames=names)["Attributes"].values()
+        )
+
+    def kill_and_look() -> bool:
+        for worker in workers_of(system.process):
+            os.kill(worker, signal.SIGKILL)
+        return has_failed()
+
+    system.upload("deadly.jpg", T_SHIRT)
+    eventually(kill_and_look, bool)
+
+    record = system.classification("deadly.jpg", status("SUCCEEDED", "FAILED"))
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "internal_error")
 
 
 def test_a_taken_port_is_told(system: System, tmp_path: Path) -> None:

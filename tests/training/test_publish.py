@@ -85,7 +85,7 @@ def test_the_committed_version_is_that_of_the_committed_network_and_calibration(
 def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "data", tmp_path / "out")
 
-    model = Model(tmp_path / "out")
+    model = Model.read(tmp_path / "out")
     scores = model.predict(decode(encoded(garment("t-shirt")), model.description.input_size, Limits()).pixels).scores
 
     assert max(scores, key=scores.__getitem__) == "t-shirt"

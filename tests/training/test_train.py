@@ -103,7 +103,7 @@ def test_the_pipeline_makes_a_model_that_serves(
     published = run("training.publish", *common, "--out", out)
     assert published.returncode == 0, published.stderr
 
-    model = Model(tmp_path / "out")
+    model = Model.read(tmp_path / "out")
     assert model.description.labels == ("floor", "pants", "t-shirt")
     assert model.description.input_size == SIZE
     scores, _ = model.predict(decode(encoded(garment("pants")), SIZE, Limits()).pixels)

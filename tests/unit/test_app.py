@@ -1,17 +1,22 @@
 """The front door: every kind of event in `events/` reaches whoever answers it."""
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from classifier.app import lambda_handler
+from api_events import api_event
+from classifier.app import NoEndpoint, lambda_handler
 from classifier.errors import InvalidRequest
 from classifier.records import Status
 from classifier.services import Services
-from conftest import ROOT, Bucket, handle
-from drawing import photo
+from classifier.telemetry import flush_metrics
+from conftest import ROOT, Api, Bucket, free_port, handle
+from drawing import encoded, photo
+from local.aws import Resources
 from local.function import Context
 from photo_server import PhotoServer
 
@@ -35,11 +40,13 @@ def test_events_of_the_bucket_bring_the_record_up_to_date(
     """Whatever the event says, the bucket holds the photo: it is classified."""
     bucket.put(f"uploads/{ID}", photo("pants"))
 
-    assert handle(load_event(name), services) is None
+    answer = handle(load_event(name), services)
 
     record = services.records.read(ID).classification
     assert record is not None
     assert record.label == "pants"
+    answered = [classification for classification in answer["classifications"] if classification["id"] == ID]
+    assert answered == [record.to_json()]
 
 
 @pytest.mark.parametrize("name", ["s3_removed", "s3_expired", "s3", "failed"])
@@ -199,3 +206,39 @@ def test_a_failed_photo_is_counted_by_its_code(
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert any(line.get("Failed") == [1.0] and line.get("code") == "unsupported_image" for line in lines)
+
+
+def test_the_shares_of_photos_that_failed_and_that_need_review_are_measured(
+    services: Services, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As averages of one or zero; a photo that failed says nothing of what the model is sure of."""
+    flush_metrics()  # what other tests left
+    capsys.readouterr()
+    for body in (photo("t-shirt"), photo("t-shirt")[:3000], encoded(Image.new("RGB", (64, 64)))):
+        lambda_handler(api_event("POST", "/predict", body=body), Context())
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [line["PhotosFailed"] for line in lines if "PhotosFailed" in line] == [[0.0], [1.0], [0.0]]
+    assert [line["PhotosForReview"] for line in lines if "PhotosForReview" in line] == [[0.0], [1.0]]
+
+
+def test_an_operator_s_threshold_takes_the_place_of_the_model_s(aws: Resources) -> None:
+    environment = os.environ | {"REVIEW_THRESHOLD": "1"}
+    strict = Api(Services.from_environment(environment))
+
+    classification = strict.request("POST", "/classifications", body=photo("t-shirt")).json
+
+    assert classification["needs_review"]
+    assert strict.request("GET", "/model").json["review_threshold"] == 1
+
+
+def test_where_no_emulator_answers_the_error_says_what_to_start(
+    monkeypatch: pytest.MonkeyPatch, load_event: LoadEvent
+) -> None:
+    """As `sam local invoke` finds it without `make run`."""
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setattr("classifier.app._services", lambda: Services.from_environment(os.environ))
+
+    with pytest.raises(NoEndpoint, match=f"Nothing answers at {endpoint}.* is `make run` going"):
+        lambda_handler(load_event("s3"), Context())

@@ -79,7 +79,7 @@ def test_the_temperature_divides_the_logits_and_the_biases_are_added(model: Mode
     (tmp_path / "model.json").write_text(json.dumps(description | scaling))
     pixels = decode(photo(), model.description.input_size, Limits()).pixels
 
-    scores = Model(tmp_path).predict(pixels).scores
+    scores = Model.read(tmp_path).predict(pixels).scores
 
     expected = softmax(model.outputs(pixels).logits / 100 + np.eye(10)[9])
     assert list(scores.values()) == pytest.approx(expected.tolist())
@@ -104,7 +104,7 @@ def test_a_photo_needs_review_for_its_confidence_or_for_its_familiarity(
     shutil.copytree(ROOT / "model", tmp_path, dirs_exist_ok=True)
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(description | thresholds))
-    model = Model(tmp_path)
+    model = Model.read(tmp_path)
 
     prediction = model.predict(decode(photo(), model.description.input_size, Limits()).pixels)
 
@@ -123,7 +123,7 @@ def test_a_network_that_answers_nonsense_fails_its_check(model: Model) -> None:
             return Outputs(np.full(10, np.nan), 0.5)
 
     with pytest.raises(RuntimeError):
-        Broken(ROOT / "model").check()
+        Broken.read(ROOT / "model").check()
 
 
 def test_accuracy_is_that_of_the_test_photos_where_it_was_measured(model: Model) -> None:

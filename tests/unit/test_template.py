@@ -1,7 +1,9 @@
 """The template against the code."""
 
 import inspect
+import json
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from classifier import settings as settings_module
 from classifier.photos import Limits
 from classifier.uploads import PREFIX
 from conftest import ROOT
+from local.aws import BUCKET, TABLE
 from local.template import read_template
 
 TEMPLATE = read_template()
@@ -21,12 +24,12 @@ SOURCES = {path.stem: path.read_text() for path in (ROOT / "functions" / "classi
 
 def settings_in_code() -> set[str]:
     source = inspect.getsource(settings_module.Settings)
-    return set(re.findall(r'(?:required|whole_number|environment\.get)\("([A-Z_]+)"', source))
+    return set(re.findall(r'(?:reader\.[a-z_]+|environment\.get)\("([A-Z_]+)"', source))
 
 
 def test_the_function_is_given_every_setting_and_no_other() -> None:
     """MODEL_DIR stands in the Dockerfile, which puts the model there; loopback URLs are for the local system alone."""
-    own = {name for name in VARIABLES if not name.startswith("POWERTOOLS_")}
+    own = {name for name in VARIABLES if not name.startswith(("POWERTOOLS_", "AWS_"))}
 
     assert own == settings_in_code() - {"MODEL_DIR", "ALLOW_LOOPBACK_URLS"}
     assert "ENV MODEL_DIR=" in (ROOT / "functions" / "classifier" / "Dockerfile").read_text()
@@ -136,6 +139,154 @@ def test_the_gateway_s_own_refusals_have_the_form_of_the_function_s() -> None:
             r'"request_id": "\$context\.requestId"\}',
             body,
         )
+
+
+def test_a_new_version_takes_over_by_and_by_and_is_rolled_back_on_alarms() -> None:
+    assert FUNCTION["AutoPublishAlias"] == "live"
+    assert FUNCTION["AutoPublishAliasAllProperties"] is True
+    assert FUNCTION["DeploymentPreference"]["Type"] == {"Ref": "DeploymentPreference"}
+    for alarm in FUNCTION["DeploymentPreference"]["Alarms"]:
+        assert "live" in json.dumps(RESOURCES[alarm["Ref"]]), "a canary is watched through the alias"
+
+
+def alarms() -> dict[str, Any]:
+    return {
+        name: resource["Properties"]
+        for name, resource in RESOURCES.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def test_every_alarm_is_announced_shown_and_explained() -> None:
+    dashboard = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    operations = (ROOT / "docs" / "operations.md").read_text()
+
+    assert len(alarms()) == 11
+    for name, alarm in alarms().items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+        assert alarm["TreatMissingData"] == "notBreaching", "at night nobody uploads"
+        assert "docs/operations.md" in alarm["AlarmDescription"]
+        assert f"${{{name}.Arn}}" in dashboard
+        assert f"### {name}\n" in operations
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = [part["MetricStat"]["Metric"] for part in alarm.get("Metrics", []) if "MetricStat" in part]
+    return parts or [alarm]
+
+
+def test_alarms_on_photos_watch_what_the_function_measures() -> None:
+    """Under the service's name that the template gives it, which is the stack's."""
+    measured = {"PhotosFailed", "PhotosForReview", "Failed"}
+    code = SOURCES["telemetry"]
+    watched = [
+        metric
+        for alarm in alarms().values()
+        for metric in metrics_of(alarm)
+        if metric["Namespace"] == "ClothesClassifier"
+    ]
+
+    assert '_NAMESPACE = "ClothesClassifier"' in code
+    assert {metric["MetricName"] for metric in watched} == measured
+    assert all(f'"{name}"' in code for name in measured)
+    assert VARIABLES["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+    for metric in watched:
+        assert {"Name": "service", "Value": {"Ref": "AWS::StackName"}} in metric["Dimensions"]
+
+
+def test_the_dashboard_is_json_and_shows_the_metrics_of_the_code() -> None:
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    stages = set(re.findall(r'\.stage\("([a-z]+)"\)', "\n".join(SOURCES.values())))
+
+    assert json.loads(body)["widgets"]
+    assert stages == {"fetch", "decode", "infer", "store"}
+    assert all(f'"{stage.capitalize()}Time"' in body for stage in stages)
+
+
+def test_every_parameter_is_described_grouped_and_bounded() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+
+    assert sorted(grouped) == sorted(TEMPLATE["Parameters"])
+    for name, parameter in TEMPLATE["Parameters"].items():
+        assert "Default" in parameter, f"{name}: a stack is deployed without answering questions"
+        bounds = {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter)
+        assert bounds or parameter["Type"] == "CommaDelimitedList", name
+        assert "Description" in parameter or "AllowedValues" in parameter, name
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "bad"),
+    [
+        ("ReviewThreshold", ["", "0", "0.85", "1", "1.0"], ["high", "1.1", "-0.1", "85%", "."]),
+        ("DomainName", ["", "photos.shop.example"], ["https://photos.shop.example", "shop", "a b.example"]),
+        ("CertificateArn", ["", "arn:aws:acm:eu-west-1:123456789012:certificate/1"], ["certificate/1"]),
+        (
+            "WebAclArn",
+            ["", "arn:aws:wafv2:eu-west-1:1:regional/webacl/a/b"],
+            ["arn:aws:wafv2:us-east-1:1:global/webacl/a/b"],
+        ),
+        ("AlarmEmail", ["", "a@shop.example"], ["nobody", "a@b@c"]),
+        ("StageName", ["prod", "v1_2"], ["", "a/b"]),
+    ],
+)
+def test_patterns_admit_what_is_meant(parameter: str, good: list[str], bad: list[str]) -> None:
+    pattern = re.compile(TEMPLATE["Parameters"][parameter]["AllowedPattern"])
+
+    assert [value for value in good if not pattern.search(value)] == []
+    assert [value for value in bad if pattern.search(value)] == []
+
+
+def test_logs_are_kept_for_as_long_as_the_operator_says() -> None:
+    groups = {name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Logs::LogGroup"}
+
+    assert FUNCTION["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionLogs"}}
+    assert RESOURCES["Api"]["Properties"]["AccessLogSetting"]["DestinationArn"] == {"Fn::GetAtt": "ApiLogs.Arn"}
+    assert groups == {"FunctionLogs", "ApiLogs"}
+    for name in groups:
+        assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert json.loads(RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"])
+
+
+def test_a_batch_job_may_call_the_live_function_and_touch_no_photo() -> None:
+    (policy,) = RESOURCES["BatchOperationsRole"]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    (invocation,) = [statement for statement in statements if statement["Action"] == "lambda:InvokeFunction"]
+
+    assert invocation["Resource"] == {"Ref": "ClassifierFunction.Alias"}
+    for statement in statements:
+        assert PREFIX not in json.dumps(statement["Resource"])
+
+
+def test_queued_events_find_the_function_before_lambda_gives_up_on_them() -> None:
+    """They wait longer in the failure queue than they were tried before."""
+    age = FUNCTION["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
+
+    assert RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"] > age
+
+
+def test_every_environment_of_samconfig_names_parameters_that_there_are() -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+
+    assert {"default", "staging", "prod"} < set(config)
+    for environment in ("default", "staging", "prod"):
+        deploy = config[environment]["deploy"]["parameters"]
+        named = {override.partition("=")[0] for override in deploy["parameter_overrides"]}
+        assert named <= set(TEMPLATE["Parameters"])
+        assert deploy["capabilities"] == "CAPABILITY_IAM"
+        assert any(tag.startswith("environment=") for tag in deploy["tags"])
+
+
+def test_sam_local_points_the_function_at_the_local_system() -> None:
+    """Only variables that the template declares reach the container."""
+    (variables,) = json.loads((ROOT / "local" / "sam-environment.json").read_text()).values()
+
+    assert set(variables) <= set(VARIABLES)
+    assert variables == {
+        "AWS_ENDPOINT_URL": "http://host.docker.internal:5000",
+        "BUCKET_NAME": BUCKET,
+        "TABLE_NAME": TABLE,
+    }
 
 
 def test_every_setting_stands_in_the_readme() -> None:

@@ -115,6 +115,20 @@ def test_only_what_failed_is_delivered_again(resources: Resources, bucket: Bucke
     assert [len(event["Records"]) for event in function.events] == [2, 1]
 
 
+def test_one_that_kills_the_function_does_not_take_the_others_along(resources: Resources, bucket: Bucket) -> None:
+    for name in ("a", "b", "c"):
+        bucket.put(f"uploads/{name}.jpg", b"photo")
+
+    def die_of_a(event: Any) -> Any:
+        return crash(event) if any("a.jpg" in record["body"] for record in event["Records"]) else succeed(event)
+
+    drain(resources, StubFunction(die_of_a), polls=5)
+
+    assert waiting(resources, resources.uploads_url) == 0
+    (message,) = resources.sqs.receive_message(QueueUrl=resources.failures_url, MaxNumberOfMessages=10)["Messages"]
+    assert "a.jpg" in message["Body"]
+
+
 def test_what_even_the_failure_queue_cannot_deliver_waits_for_a_person(aws: Resources) -> None:
     attributes = aws.sqs.get_queue_attributes(QueueUrl=aws.failures_url, AttributeNames=["RedrivePolicy"])["Attributes"]
 
