@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test check test-training train evaluate clean
+.PHONY: run test check test-training test-container train evaluate clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
@@ -27,9 +27,15 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
 	$(VENV)/bin/mypy
 	$(VENV)/bin/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM_VENV)/bin/sam validate --lint
+	$(SAM_VENV)/bin/checkov --quiet --compact --skip-download --framework cloudformation dockerfile \
+	  --file template.yaml functions/classifier/Dockerfile
 
 test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
 	$(TRAINING_VENV)/bin/python -m pytest tests/training
+
+test-container: $(VENV)/.tests $(SAM_VENV)/.sam ## builds the image and runs it; needs Docker
+	@docker info >/dev/null 2>&1 || { echo "Docker does not answer; these tests build the image and run it. Install Docker, or start it."; exit 1; }
+	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
 
 train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
 	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/ and test/ in it."; exit 1; }
@@ -60,7 +66,7 @@ $(TRAINING_VENV)/.training: requirements.txt training/requirements.txt tests/req
 	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r training/requirements.txt -r tests/requirements.txt
 	@touch $@
 
-# On its own: what the SAM CLI pins does not go together with what is tested here.
+# On its own: what the SAM CLI and checkov pin does not go together with what is tested here.
 $(SAM_VENV)/.sam: tests/sam-requirements.txt | $(SAM_VENV)/bin/python
 	@echo "Installing the SAM CLI into $(SAM_VENV) …"
 	@$(SAM_VENV)/bin/python $(PIP_INSTALL) -r tests/sam-requirements.txt

@@ -18,10 +18,21 @@ import tempfile
 from pathlib import Path
 
 _COMMANDS = """sh bash cat chmod chown cp dirname env find grep head id ln ls mkdir mv readlink rm sed sleep sort tail
-touch"""
+touch tr"""
 _PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g")  # whose libraries wheels may take for granted
 _SETTINGS = ("passwd", "group", "nsswitch.conf", "os-release", "ssl/certs/ca-certificates.crt", "pip.conf")
-_UNUSED = ("__pycache__", "test", "tests", "idlelib", "ensurepip", "config-*", "site-packages", "dist-packages", "*.a")
+_UNUSED = (
+    "EXTERNALLY-MANAGED",
+    "__pycache__",
+    "test",
+    "tests",
+    "idlelib",
+    "ensurepip",
+    "config-*",
+    "site-packages",
+    "dist-packages",
+    "*.a",
+)
 _SYSTEM_LIBRARIES = Path("/usr/lib", f"{sysconfig.get_config_var('MULTIARCH')}")
 
 
@@ -30,9 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         root.chmod(0o755)
-        for name in ("usr/bin", "usr/lib", "usr/lib64", "etc", "var", "proc", "sys", "dev", "run"):
+        for name in ("usr/bin", "usr/lib", "usr/lib64", "etc", "var", "proc", "sys", "dev", "run", "tmp"):
             (root / name).mkdir(parents=True)
-        (root / "tmp").mkdir(mode=0o777)
+        (root / "tmp").chmod(0o1777)
         for name in ("bin", "lib", "lib64"):
             (root / name).symlink_to(f"usr/{name}")
         for name in _SETTINGS:
