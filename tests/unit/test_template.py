@@ -3,10 +3,13 @@
 import inspect
 import json
 import re
+import shlex
 import tomllib
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 
 from classifier import settings as settings_module
 from classifier.photos import Limits
@@ -286,6 +289,31 @@ def test_sam_local_points_the_function_at_the_local_system() -> None:
         "AWS_ENDPOINT_URL": "http://host.docker.internal:5000",
         "BUCKET_NAME": BUCKET,
         "TABLE_NAME": TABLE,
+    }
+
+
+def test_the_documented_batch_job_is_one_that_s3_takes() -> None:
+    """`aws s3control create-job` as docs/operations.md has it, held against the SDK's own description of the call."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    command = re.search(r"aws s3control (create-job .+?)\n```", text, re.DOTALL)
+    assert command
+    filled = re.sub(r"'\$\w+'|\$\w+", "filled-in", command[1].replace("\\\n", " "))
+    options = iter(shlex.split(filled)[1:])
+    arguments: dict[str, Any] = {"ClientRequestToken": "one"}
+    for option in options:
+        if not option.startswith("--no-"):
+            name = "".join(part.capitalize() for part in option.removeprefix("--").split("-"))
+            value = next(options)
+            arguments[name] = json.loads(value) if value[0] in "{0123456789" else value
+    shape = botocore.session.get_session().get_service_model("s3control").operation_model("CreateJob").input_shape
+    assert shape
+
+    report = ParamValidator().validate(arguments, shape)
+
+    assert not report.has_errors(), report.generate_report()
+    assert arguments["Operation"]["LambdaInvoke"]["InvocationSchemaVersion"] == "2.0"
+    assert arguments["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["KeyNameConstraint"] == {
+        "MatchAnyPrefix": [PREFIX]
     }
 
 
