@@ -28,10 +28,10 @@ def convert(run: Path, data: Path, sizes: Sequence[int]) -> None:
         model = network.load(run / fold_name(0) / WEIGHTS_FILE, len(record["labels"]), recipe)
         plain = read_photos(sample, size)
         served = network.finish(model, plain)
-        for precision in PRECISIONS:
+        for precision, converted in network.to_tflite(served, size, PRECISIONS, plain[:_SAMPLES]).items():
             path = variant_file(run, size, precision)
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(network.to_tflite(served, size, precision, plain[:_SAMPLES]))
+            path.write_bytes(converted)
 
 
 def main() -> int:

@@ -187,27 +187,34 @@ def _half(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def to_tflite(
-    network: keras.Model, size: int, precision: str = "float16", samples: npt.NDArray[np.uint8] | tuple[()] = ()
-) -> bytes:
+    network: keras.Model,
+    size: int,
+    precisions: Sequence[str] = ("float16",),
+    samples: npt.NDArray[np.uint8] | tuple[()] = (),
+) -> dict[str, bytes]:
     """Convert to TensorFlow Lite: one photo of `size` × `size` RGB pixels, uint8, to the network's outputs.
 
-    The scaling of pixels stays inside, so that serving hands over bytes. `precision` is that of the weights, "float32",
-    "float16" or "int8"; the last is also that of the arithmetic, and is fitted to `samples` of photos, of shape
-    (n, size, size, 3).
+    The scaling of pixels stays inside, so that serving hands over bytes. `precisions` are those of the weights,
+    "float32", "float16" or "int8"; the last is also that of the arithmetic, and is fitted to `samples` of photos, of
+    shape (n, size, size, 3). The answer has a file for each.
     """
     pixels = keras.Input((size, size, 3), batch_size=1, dtype="uint8", name="pixels")
     served = keras.Model(pixels, network(keras.ops.cast(pixels, "float32"), training=False))
     with tempfile.TemporaryDirectory() as directory:
         served.export(directory, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision == "int8":
-            converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in samples)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converted: bytes = converter.convert()
+        return {precision: _convert(directory, precision, samples) for precision in precisions}
+
+
+def _convert(saved: str, precision: str, samples: npt.NDArray[np.uint8] | tuple[()]) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converted: bytes = converter.convert()
     if len(converted) < _SMALLEST_NETWORK_BYTES:
         raise ExportError(f"The converted network has only {len(converted):,} bytes: its weights are missing.")
     return converted

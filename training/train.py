@@ -141,7 +141,7 @@ def fine_tune(
 
 def _keep(served: keras.Model, data: Path, answered: list[Path], size: int, folder: Path) -> None:
     """Convert a finished network and write its answers for some photos, and that nothing of it is left to do."""
-    (folder / NETWORK_FILE).write_bytes(network.to_tflite(served, size))
+    (folder / NETWORK_FILE).write_bytes(network.to_tflite(served, size)["float16"])
     logits = keras.Model(served.input, served.output["logits"])
     np.save(folder / LOGITS_FILE, network.predict(logits, read_photos(answered, size)))
     names = [path.relative_to(data).as_posix() for path in answered]

@@ -89,6 +89,9 @@ def test_the_pipeline_makes_a_model_that_serves(
     out = str(tmp_path / "out")
     recipe = ("--weights", str(weights), "--recipe", str(tmp_path / "short.toml"))
 
+    # Without TensorFlow's graphs: to make one takes longer than the few steps of this test.
+    compile_model = keras.Model.compile
+    monkeypatch.setattr(keras.Model, "compile", lambda *arguments: compile_model(*arguments, run_eagerly=True))
     monkeypatch.setattr(sys, "argv", ["train", *common, *recipe])
     assert train.main() == 0
     told = capsys.readouterr().out
@@ -251,13 +254,13 @@ def test_the_head_is_fitted_to_what_the_trunk_sees() -> None:
     pixels = keras.Input((None, None, 3))
     features = keras.layers.GlobalAveragePooling2D(name="features")(keras.layers.Rescaling(1 / 255)(pixels))
     model = keras.Model(pixels, keras.layers.Dense(2, name="logits")(features))
-    images = np.zeros((32, 8, 8, 3), np.uint8)
+    images = np.zeros((2048, 8, 8, 3), np.uint8)
     images[::2, :, :, 0] = 255
-    one_hot = np.eye(2, dtype=np.float32)[np.arange(32) % 2]
+    one_hot = np.eye(2, dtype=np.float32)[np.arange(2048) % 2]
 
-    network.fit_head(model, Examples(images, one_hot), replace(RECIPE, head_epochs=1500))
+    network.fit_head(model, Examples(images, one_hot), replace(RECIPE, head_epochs=50))
 
-    assert (network.predict(model, images).argmax(axis=1) == np.arange(32) % 2).all()
+    assert (network.predict(model, images[:2]).argmax(axis=1) == [0, 1]).all()
 
 
 def test_the_converted_network_answers_like_the_trained_one(tmp_path: Path, weights: Path) -> None:
@@ -266,7 +269,7 @@ def test_the_converted_network_answers_like_the_trained_one(tmp_path: Path, weig
     images = views(32).astype(np.uint8)
     served = network.finish(network.build(4, str(weights), dropout=0.2, frozen_blocks=3), images)
     trained = served(images, training=False)
-    (tmp_path / "network.tflite").write_bytes(network.to_tflite(served, SIZE))
+    (tmp_path / "network.tflite").write_bytes(network.to_tflite(served, SIZE)["float16"])
     np.save(tmp_path / "images.npy", images)
     code = f"""
 import numpy as np
