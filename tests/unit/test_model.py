@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_a_photo_needs_review_for_its_confidence_or_for_its_familiarity(
     prediction = model.predict(decode(photo(), model.description.input_size, Limits()).pixels)
 
     assert prediction.needs_review == (answer == "review")
+
+
+def test_the_answers_shown_in_the_readme_are_the_model_s(model: Model) -> None:
+    """Of the photo that `make run` holds."""
+    readme = (ROOT / "README.md").read_text()
+    shown = re.search(r'^\{"dress": [^}]+\}', readme, re.MULTILINE)
+    photo = (ROOT / "local" / "t-shirt.jpg").read_bytes()
+
+    scores = model.predict(decode(photo, model.description.input_size, Limits()).pixels).scores
+
+    assert shown
+    assert json.loads(shown[0]) == pytest.approx(scores, abs=1e-3)
+    assert f'"model_version": "{model.description.version}"' in readme
 
 
 def test_softmax_survives_large_logits() -> None:
