@@ -13,13 +13,16 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test check test-training test-container train evaluate clean
+.PHONY: run test stress check test-training test-container train evaluate clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
 
 test: $(VENV)/.tests ## all tests but those that need TensorFlow
 	$(VENV)/bin/python -m pytest
+
+stress: $(VENV)/.tests ## the tests that try to break it, at their whole length
+	$(VENV)/bin/python -m pytest tests/stress --whole --numprocesses 2
 
 check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
 	$(VENV)/bin/ruff check

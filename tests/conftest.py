@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,40 @@ from classifier.services import Services
 from local.aws import BUCKET, Resources, create_resources, new_session
 from local.function import Context
 from photo_server import PhotoServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="run the tests of tests/stress at their whole length")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show the figures that tests have recorded, added up."""
+    figures: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        if report.when == "call":
+            for name, value in report.user_properties:
+                figures[f"{report.location[0].rpartition('/')[2]}: {name}"] += value
+    if figures:
+        terminalreporter.section("figures")
+        for name, value in sorted(figures.items()):
+            terminalreporter.write_line(f"{name} {value:,}")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long a test of tests/stress is to run."""
+
+    whole: bool
+
+    def of(self, number: int, short: int) -> int:
+        """The number for the whole run, or that for a short one."""
+        return number if self.whole else short
+
+
+@pytest.fixture(scope="session")
+def scale(request: pytest.FixtureRequest) -> Scale:
+    """`make stress` runs all of it, `make test` a little."""
+    return Scale(request.config.getoption("--whole"))
 
 
 @pytest.fixture(scope="session")
