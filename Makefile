@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test stress check test-training test-container train evaluate clean
+.PHONY: run test stress check test-training test-container docker train evaluate clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
@@ -36,8 +36,7 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
 test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
 	$(TRAINING_VENV)/bin/python -m pytest tests/training
 
-test-container: $(VENV)/.tests $(SAM_VENV)/.sam ## builds the image and runs it; needs Docker
-	@docker info >/dev/null 2>&1 || { echo "Docker does not answer; these tests build the image and run it. Install Docker, or start it."; exit 1; }
+test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## builds the image and runs it; needs Docker
 	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
 
 train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
@@ -53,6 +52,10 @@ evaluate: $(TRAINING_VENV)/.training ## measures model/ on a folder of label fol
 
 clean: ## removes what the commands above installed and built
 	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) build .aws-sam
+
+docker:
+	@docker info >/dev/null 2>&1 || { \
+	  echo "Docker does not answer, and without it nothing is tested here. Install it, or start it."; exit 1; }
 
 $(VENV)/.local: requirements.txt local/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"

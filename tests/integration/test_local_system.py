@@ -241,6 +241,17 @@ def test_a_missing_python_is_told(tmp_path: Path, target: str) -> None:
     assert "There is no no-such-python on this machine. Install Python 3.11 or later" in told.stdout
 
 
+def test_without_docker_the_container_s_tests_fail_and_say_so() -> None:
+    environment = os.environ | {"DOCKER_HOST": "unix:///nowhere"}
+
+    told = subprocess.run(
+        ["make", "test-container"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert told.returncode != 0
+    assert "Docker does not answer" in told.stdout
+
+
 def test_an_old_python_is_told(tmp_path: Path) -> None:
     old = tmp_path / "python3"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 || exit 1\n')
