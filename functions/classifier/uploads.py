@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+from botocore.exceptions import ClientError
 
 from classifier import photos
 from classifier.classify import Origin, classify, failed
@@ -168,10 +168,9 @@ def _synchronise_all(
     for bucket, key in _objects(event):
         try:
             records.append(synchronise(bucket, key, services, giving_up=giving_up))
-        except (EndpointConnectionError, ConnectTimeoutError):
-            raise  # the others would fare no better
         except Exception as error:
-            logger.exception("An object could not be synchronised", id=key.removeprefix(PREFIX))
+            # Without its traceback: the first is raised, and whoever catches it logs that.
+            logger.warning("An object could not be synchronised", id=key.removeprefix(PREFIX), reason=repr(error))
             errors.append(error)
     if errors:
         raise errors[0]

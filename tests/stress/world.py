@@ -5,7 +5,6 @@ through a queue; at every call that the function makes to AWS it may be killed b
 act first: sellers, and other invocations of the same function, which may be killed in their turn.
 """
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -69,7 +68,6 @@ class World:
     failures: list[Event] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     depth: int = 0
-    sequence: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
         self.model = ColourModel(self.services)

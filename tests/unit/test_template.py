@@ -261,8 +261,8 @@ def test_a_batch_job_may_call_the_live_function_and_touch_no_photo() -> None:
         assert PREFIX not in json.dumps(statement["Resource"])
 
 
-def test_queued_events_find_the_function_before_lambda_gives_up_on_them() -> None:
-    """They wait longer in the failure queue than they were tried before."""
+def test_failed_events_wait_longer_than_they_were_tried() -> None:
+    """So that somebody can mend what they failed by."""
     age = FUNCTION["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
 
     assert RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"] > age
