@@ -23,6 +23,8 @@ PATIENCE = 20  # seconds; a photo takes well under one, and a loaded machine may
 def start(port: int, aws_port: int, output: Path) -> "subprocess.Popen[bytes]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
     command = [sys.executable, "-m", "local", "--port", str(port), "--aws-port", str(aws_port)]
+    # A shell's background job ignores Ctrl-C, and what it starts would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("wb") as log:
         return subprocess.Popen(
             command, cwd=ROOT, env={**environment, "PYTHONPATH": "functions"}, stdout=log, stderr=subprocess.STDOUT
