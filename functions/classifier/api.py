@@ -7,8 +7,10 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import cache
 from http import HTTPStatus
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -19,7 +21,16 @@ from botocore.exceptions import ClientError
 
 from classifier import photos
 from classifier.classify import Origin, classify
-from classifier.errors import Busy, ClassifierError, InternalError, InvalidRequest, NotFound, PhotoError, may_pass
+from classifier.errors import (
+    Busy,
+    ClassifierError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PhotoError,
+    may_pass,
+)
 from classifier.records import Classification, Source, Status, format_time
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger, report
@@ -60,8 +71,10 @@ def handle_request(event: dict[str, Any], context: LambdaContext, services: Serv
     full_path = event["requestContext"].get("path") or path
     prefix = full_path.removesuffix(path) if full_path.endswith(path) else ""
     _resolver.append_context(services=services, prefix=prefix)
-    answer: dict[str, Any] = _resolver.resolve({**event, "path": path}, context)
-    return answer
+    is_head = event["httpMethod"] == "HEAD"
+    method = "GET" if is_head else event["httpMethod"]
+    answer: dict[str, Any] = _resolver.resolve({**event, "path": path, "httpMethod": method}, context)
+    return {**answer, "body": ""} if is_head else answer
 
 
 @_resolver.post("/predict")
@@ -85,7 +98,7 @@ def create_classification() -> Response[str]:
 @_resolver.get("/classifications/.+")
 def read_classification() -> Response[str]:
     """The classification of an upload or of an earlier request."""
-    identifier = unquote(_resolver.current_event.path.removeprefix("/classifications/"))
+    identifier = _requested_identifier()
     services = _services()
     classification = services.records.read(identifier).classification or _waiting(identifier, services)
     body = json.dumps(classification.to_json(), ensure_ascii=False)
@@ -148,6 +161,12 @@ def check_health() -> Response[str]:
     return _answer(HTTPStatus.OK, {"status": "ok", "model_version": model.description.version})
 
 
+@_resolver.get("/openapi.json")
+def describe() -> Response[str]:
+    """All of this, for machines."""
+    return _answer(HTTPStatus.OK, {**_openapi(), "servers": [{"url": _resolver.context["prefix"] or "/"}]})
+
+
 @_resolver.exception_handler(ClassifierError)
 def explain(error: ClassifierError) -> Response[str]:
     """Each error of ours as the answer that its class names."""
@@ -157,7 +176,11 @@ def explain(error: ClassifierError) -> Response[str]:
 @_resolver.not_found
 def explain_no_route(_: NotFoundError) -> Response[str]:
     """A path or method that is none of ours."""
-    return _refusal(NotFound("There is nothing here. The routes are in the project's README."))
+    allowed = _methods(_resolver.current_event.path)
+    if allowed:
+        message = f"{_resolver.current_event.http_method} is not for this path; it answers {', '.join(allowed)}."
+        return _refusal(MethodNotAllowed(message), {"Allow": ", ".join(allowed)})
+    return _refusal(NotFound("There is nothing here. What there is, GET /openapi.json tells."))
 
 
 @_resolver.exception_handler(Exception)
@@ -169,7 +192,7 @@ def explain_fault(error: Exception) -> Response[str]:
     return _refusal(InternalError("The service failed to answer. The fault is ours; try again later."))
 
 
-def _refusal(error: ClassifierError) -> Response[str]:
+def _refusal(error: ClassifierError, headers: dict[str, str | list[str]] | None = None) -> Response[str]:
     logger.info("refused", code=error.code, reason=str(error))
     if isinstance(error, PhotoError):
         count_failure(error.code)
@@ -177,7 +200,9 @@ def _refusal(error: ClassifierError) -> Response[str]:
         "error": {"code": error.code, "message": str(error)},
         "request_id": _resolver.current_event.request_context.request_id,
     }
-    return _answer(error.status, body, {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, Busy) else {})
+    if isinstance(error, Busy):
+        headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+    return _answer(error.status, body, headers)
 
 
 def _classify_request() -> tuple[Classification, tuple[str, ...]]:
@@ -286,13 +311,24 @@ def _upload_form(identifier: str, content_type: str, services: Services) -> dict
     return form
 
 
+def _requested_identifier() -> str:
+    """The id in the path, with what is percent-encoded decoded."""
+    encoded = _resolver.current_event.path.removeprefix("/classifications/")
+    try:
+        identifier = unquote(encoded, errors="strict")
+    except UnicodeDecodeError as error:  # no key is spelt like that: S3's are UTF-8
+        raise _unknown(encoded) from error
+    if len((PREFIX + identifier).encode()) > _LONGEST_KEY:
+        raise _unknown(identifier)
+    return identifier
+
+
 def _waiting(identifier: str, services: Services) -> Classification:
     """The classification of a photo that lies in the bucket and whose event is still on its way."""
-    key = PREFIX + identifier
-    if len(key.encode()) > _LONGEST_KEY or key.endswith("/"):
+    if identifier.endswith("/"):
         raise _unknown(identifier)
     try:
-        head = services.s3.head_object(Bucket=services.settings.bucket, Key=key)
+        head = services.s3.head_object(Bucket=services.settings.bucket, Key=PREFIX + identifier)
     except ClientError as error:
         if error.response["Error"]["Code"] == "404":
             raise _unknown(identifier) from error
@@ -302,6 +338,21 @@ def _waiting(identifier: str, services: Services) -> Classification:
 
 def _unknown(identifier: str) -> NotFound:
     return NotFound(f"There is no photo {identifier!r}.")
+
+
+@cache
+def _openapi() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_text(encoding="utf-8"))
+    return document
+
+
+def _methods(path: str) -> list[str]:
+    """What may be asked of a path: nothing if there is none such."""
+    for template, operations in _openapi()["paths"].items():
+        if fnmatchcase(path, re.sub(r"{\w+}", "?*", template)):  # ids may hold slashes
+            methods = [name.upper() for name in operations]
+            return [*methods, "HEAD"] if "GET" in methods else methods
+    return []
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -2,6 +2,7 @@
 
     ClassifierError
     ├── InvalidRequest     400  the request or event is not one this function answers
+    │   └── MethodNotAllowed   405  the path is answered, but not by this method
     ├── NotFound           404  neither the table nor the bucket knows the id
     ├── PhotoError              the photo can never be classified: its record is FAILED and it is not retried
     │   ├── ImageTooLarge      413
@@ -31,6 +32,10 @@ class ClassifierError(Exception):
 class InvalidRequest(ClassifierError):
     code = "invalid_request"
     status = HTTPStatus.BAD_REQUEST
+
+
+class MethodNotAllowed(InvalidRequest):
+    status = HTTPStatus.METHOD_NOT_ALLOWED
 
 
 class NotFound(ClassifierError):

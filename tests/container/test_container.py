@@ -155,7 +155,8 @@ def test_the_image_holds_what_the_function_uses_and_little_more(python: str) -> 
 
     assert image - base <= MOST_ADDED
     assert run("docker", "run", "--rm", "--entrypoint", "python", IMAGE, "--version").startswith(f"Python {python}.")
-    code = {f"/var/task/classifier/{path.name}" for path in (ROOT / "functions" / "classifier").glob("*.py")}
+    package = ROOT / "functions" / "classifier"
+    code = {f"/var/task/classifier/{path.name}" for path in (*package.glob("*.py"), package / "openapi.json")}
     model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json")}
     assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt"}
     named = {package["name"] for package in json.loads(packages)}

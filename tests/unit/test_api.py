@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from openapi_spec_validator import validate
 
 from api_events import api_event
 from classifier import uploads
+from classifier.api import _resolver
 from classifier.download import Downloader
-from classifier.errors import ClassifierError
+from classifier.errors import ClassifierError, MethodNotAllowed
 from classifier.model import Model
 from classifier.records import Classification, Source, Status
 from classifier.services import Services
@@ -251,7 +253,9 @@ def test_a_photo_whose_event_is_still_on_its_way_is_pending(api: Api, bucket: Bu
     assert int(answer.headers["retry-after"]) >= 1
 
 
-@pytest.mark.parametrize("path", ["nothing.jpg", "listing-42/front.jpg", "folder/", "%00", "a" * 2000, "%ff"])
+@pytest.mark.parametrize(
+    "path", ["nothing.jpg", "listing-42/front.jpg", "folder/", "%00", "a" * 1016, "a" * 3000, "%ff", "..", "%2e%2e/x"]
+)
 def test_what_neither_table_nor_bucket_knows_is_404(api: Api, path: str) -> None:
     assert_error(api.request("GET", f"/classifications/{path}"), 404, "not_found")
 
@@ -407,10 +411,61 @@ def test_health_is_500_when_it_does_not(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/nothing"), ("DELETE", "/predict"), ("GET", "/classifications/")]
+    ("method", "path"),
+    [("GET", "/nothing"), ("POST", "/"), ("GET", "/classifications/"), ("GET", "/health/x")],
 )
 def test_what_is_no_route_is_404(api: Api, method: str, path: str) -> None:
     assert_error(api.request(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/predict", "POST"),
+        ("GET", "/uploads", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/classifications/listing-42/front.jpg", "GET, HEAD"),
+        ("TRACE", "/model", "GET, HEAD"),
+        ("HEAD", "/predict", "POST"),
+    ],
+)
+def test_a_method_that_a_path_does_not_answer_is_405(api: Api, method: str, path: str, allowed: str) -> None:
+    answer = api.request(method, path)
+
+    assert answer.headers["allow"] == allowed
+    assert answer.status == 405
+    if method != "HEAD":
+        assert_error(answer, 405, "invalid_request")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/model", 200), ("/classifications/nothing.jpg", 404)])
+def test_head_is_answered_like_get_without_a_body(api: Api, path: str, status: int) -> None:
+    got, head = api.request("GET", path), api.request("HEAD", path)
+
+    assert (head.status, head.headers, head.body) == (status, got.headers, "")
+
+
+@pytest.mark.parametrize("stage", [None, "prod"])
+def test_the_api_describes_itself(api: Api, stage: str | None) -> None:
+    """And a client that reads the description finds the service, behind a stage's prefix too."""
+    document = api.request("GET", "/openapi.json", stage=stage).json
+
+    validate(document)
+    assert document["servers"] == [{"url": f"/{stage}" if stage else "/"}]
+    errors: set[str] = {kind.code for kind in all_errors(ClassifierError) if hasattr(kind, "code")}
+    assert set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == errors
+
+
+def all_errors(kind: type[ClassifierError]) -> list[type[ClassifierError]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in all_errors(child))]
+
+
+def test_the_description_has_every_route_and_no_other(api: Api) -> None:
+    paths = api.request("GET", "/openapi.json").json["paths"]
+
+    described = {(method.upper(), path.replace("{id}", ".+")) for path, methods in paths.items() for method in methods}
+    routes = [*_resolver._static_routes, *_resolver._dynamic_routes]  # noqa: SLF001 - Powertools has no other list
+    assert described == {(route.method, route.path) for route in routes}
 
 
 @pytest.mark.parametrize(
@@ -441,10 +496,11 @@ def test_faults_behind_the_api_are_told_apart_and_leak_nothing(
 
 
 def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
-    def kinds(kind: type[ClassifierError]) -> list[type[ClassifierError]]:
-        return [inner for sub in kind.__subclasses__() for inner in [sub, *kinds(sub)]]
+    """A method that a path does not answer is an invalid request too, with the status that HTTP has for it."""
+    kinds = [kind for kind in all_errors(ClassifierError) if hasattr(kind, "code") and kind is not MethodNotAllowed]
 
-    assert {kind.code: int(kind.status) for kind in kinds(ClassifierError) if hasattr(kind, "code")} == {
+    assert (MethodNotAllowed.code, MethodNotAllowed.status) == ("invalid_request", 405)
+    assert {kind.code: int(kind.status) for kind in kinds} == {
         "invalid_request": 400,
         "not_found": 404,
         "image_too_large": 413,

@@ -1,0 +1,410 @@
+"""Whatever strangers send to the API: a clear answer that fits its description, and never what is another's."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api_events import api_event
+from classifier import api as api_module
+from classifier import app
+from classifier.records import Classification, Source, Status
+from classifier.services import Services
+from classifier.telemetry import logger
+from conftest import CREDENTIALS, ROOT, Api, Scale, free_port
+from drawing import encoded, garment, photo
+from local.function import Context
+from photo_server import PhotoServer
+from running import System, running
+
+Record = Callable[[str, object], None]
+
+
+# Against its own description, over HTTP
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output") as started:
+        yield started
+
+
+def schemathesis(document: str, system: System, photo_url: str, examples: int) -> "subprocess.CompletedProcess[str]":
+    """Have it judge the system by a description, with every check that it has."""
+    options = ["--checks", "all", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure", "--no-color"]
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/stress/schemathesis.toml"),
+            *("run", document, "--url", system.url, *options, "--generation-database", "none"),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PHOTO_URL": photo_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_answer_fits_the_description(
+    system: System, photo_server: PhotoServer, scale: Scale, record_property: Record
+) -> None:
+    url = photo_server.serve("/t-shirt.jpg", photo())
+
+    told = schemathesis(f"{system.url}/openapi.json", system, url, scale.of(500, short=3))
+
+    assert told.returncode == 0, told.stdout
+    cases = re.search(r"([\d,]+) generated, ([\d,]+) passed", told.stdout)
+    assert cases, told.stdout
+    record_property("requests by schemathesis", int(cases[1].replace(",", "")))
+    assert "Traceback" not in system.output.read_text()
+
+
+def test_an_answer_that_does_not_fit_is_found(system: System, photo_server: PhotoServer, tmp_path: Path) -> None:
+    """Here the description is wrong."""
+    document = json.loads((ROOT / "functions" / "classifier" / "openapi.json").read_text())
+    document["components"]["schemas"]["Health"]["properties"]["status"]["const"] = "fine"
+    document["paths"] = {path: document["paths"][path] for path in ("/health", "/model")}
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+
+    told = schemathesis(str(tmp_path / "openapi.json"), system, photo_server.url("/"), 1)
+
+    assert told.returncode == 1
+    assert "GET /health" in told.stdout
+    assert "Response violates schema" in told.stdout
+    assert "GET /model" not in told.stdout
+
+
+# Ids
+
+AWKWARD = [
+    "a.jpg",
+    "a/b.jpg",
+    "a%2Fb.jpg",
+    "a%252Fb.jpg",
+    "../a.jpg",
+    "a/../b.jpg",
+    ".",
+    "..",
+    "a\x00b.jpg",
+    "a b.jpg",
+    "a+b.jpg",
+    "A.jpg",
+    "a.jpg ",
+    "é.jpg",
+    "e\u0301.jpg",
+    "\ufffd.jpg",
+    "uploads/a.jpg",
+    "/a.jpg",
+    "a//b.jpg",
+    "é" * 508,
+    "\U0001f455" * 254,
+]
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it stands": lambda identifier: quote(identifier, safe="%/:?#[]@!$&'()*+,;="),
+    "quoted": quote,
+    "slashes too": lambda identifier: quote(identifier, safe=""),
+    "all of it": lambda identifier: "".join(f"%{byte:02x}" for byte in identifier.encode()),
+}
+
+
+@pytest.fixture
+def known(services: Services) -> Services:
+    """Services with a record for each awkward id."""
+    for identifier in AWKWARD:
+        row = services.records.read(identifier)
+        services.records.write(Classification(identifier, Status.PENDING, Source.S3, datetime.now(UTC), {}), row)
+    return services
+
+
+def paths() -> st.SearchStrategy[str]:
+    """Ids that there are and such as look like them, spelt in every way."""
+    similar = st.sampled_from(AWKWARD) | st.text(min_size=1, max_size=12) | st.text("a./%25F", min_size=1, max_size=12)
+    spelt = st.tuples(similar, st.sampled_from(sorted(SPELLINGS)))
+    any_bytes = st.binary(min_size=1, max_size=8).map(quote)
+    return spelt.map(lambda pair: SPELLINGS[pair[1]](pair[0])) | any_bytes
+
+
+def misread(api: Api, path: str) -> bool:
+    """Whether the API answers with the record of another id than the one that the path spells, or badly."""
+    answer = api.request("GET", f"/classifications/{path}")
+    try:
+        identifier = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        identifier = ""
+    if identifier in AWKWARD:
+        return not (answer.status == 200 and answer.json["id"] == identifier)
+    return not (answer.status == 404 and answer.json["error"]["code"] == "not_found")
+
+
+def test_no_spelling_of_an_id_leads_to_another_record(known: Services, scale: Scale, record_property: Record) -> None:
+    tried = 0
+
+    @settings(
+        max_examples=scale.of(20_000, short=300),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(paths())
+    def search(path: str) -> None:
+        nonlocal tried
+        tried += 1
+        assert not misread(Api(known), path)
+
+    search()
+    record_property("spellings of ids", tried)
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        pytest.param(lambda text, **_: unquote(unquote(text)), id="decoded twice"),
+        pytest.param(lambda text, **_: unquote(text), id="what is no UTF-8 is replaced"),
+        pytest.param(lambda text, **_: os.path.normpath(unquote(text)), id="dots resolved"),
+    ],
+)
+def test_ids_that_are_decoded_otherwise_lead_astray(
+    known: Services, monkeypatch: pytest.MonkeyPatch, decode: Callable[..., str]
+) -> None:
+    monkeypatch.setattr(api_module, "unquote", decode)
+
+    spelt = [spell(identifier) for identifier in AWKWARD for spell in SPELLINGS.values()]
+    assert any(misread(Api(known), path) for path in [*spelt, "%ff.jpg"])
+
+
+# Bodies
+
+
+def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: Record) -> None:
+    """Of any bytes under any name, and of any JSON: 4xx with a code, never a fault of ours."""
+    json_values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.sampled_from(["url", "files", "name", "content_type"]) | st.text(), inner, max_size=4)
+        ),
+        max_leaves=12,
+    )
+    bodies = (
+        st.binary(max_size=60)
+        | json_values.map(lambda value: json.dumps(value).encode())
+        | st.tuples(json_values, st.sampled_from(["utf-16", "utf-32", "utf-7"])).map(
+            lambda pair: json.dumps(pair[0]).encode(pair[1])
+        )
+        | st.sampled_from([encoded(garment("pants", (8, 8)), "PNG")]).map(lambda data: data[: len(data) // 2])
+    )
+    types = st.sampled_from(["application/json", "image/jpeg", "text/plain", "multipart/form-data", "", "\u00e9;;="])
+    tried = 0
+
+    @settings(
+        max_examples=scale.of(10_000, short=200),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.sampled_from(["/predict", "/classifications", "/uploads"]), bodies, types)
+    def search(path: str, body: bytes, content_type: str) -> None:
+        nonlocal tried
+        tried += 1
+        answer = api.request("POST", path, body=body, headers={"Content-Type": content_type})
+        assert 400 <= answer.status < 500 or (path, answer.status) == ("/uploads", 201)
+        if answer.status != 201:
+            assert set(answer.json) == {"error", "request_id"}
+
+    search()
+    record_property("bodies", tried)
+
+
+# Presigned forms: S3 enforces their policies, which the emulator does not. So what S3 does is done here.
+
+
+def s3_admits(form: dict[str, str], file: bytes, now: datetime) -> bool:
+    """Whether S3 takes a posted form, as its documentation has it ("POST Policy", "Signature Version 4")."""
+    policy = json.loads(base64.b64decode(form["policy"]))
+    if now >= datetime.fromisoformat(policy["expiration"]) or not _is_signed(form):
+        return False
+    fields = {name.lower(): value for name, value in form.items()}
+    named: set[str] = set()
+    for condition in policy["conditions"]:
+        parts = ["eq", *next(iter(condition.items()))] if isinstance(condition, dict) else condition
+        if parts[0] == "content-length-range":
+            met = parts[1] <= len(file) <= parts[2]
+        else:
+            name = parts[1].removeprefix("$").lower()
+            named.add(name)
+            value = "photos" if name == "bucket" else fields.get(name, "")
+            met = value == parts[2] if parts[0] == "eq" else value.startswith(parts[2])
+        if not met:
+            return False
+    unnamed = {name for name in fields if not name.startswith("x-ignore-")} - named
+    return unnamed <= {"policy", "x-amz-signature", "file"}
+
+
+def _is_signed(form: dict[str, str]) -> bool:
+    key = b"AWS4" + CREDENTIALS["AWS_SECRET_ACCESS_KEY"].encode()
+    for part in form["x-amz-credential"].split("/")[1:]:
+        key = hmac.digest(key, part.encode(), hashlib.sha256)
+    return hmac.digest(key, form["policy"].encode(), hashlib.sha256).hex() == form["x-amz-signature"]
+
+
+def altered(form: dict[str, str], **changes: str | None) -> dict[str, str]:
+    changed = form | {name.replace("_", "-"): value for name, value in changes.items()}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def with_policy(form: dict[str, str], old: str, new: str) -> dict[str, str]:
+    """The form with another policy, and the old signature: nobody else can make a new one."""
+    policy = base64.b64decode(form["policy"]).decode()
+    assert old in policy
+    return altered(form, policy=base64.b64encode(policy.replace(old, new).encode()).decode())
+
+
+FORGERIES: dict[str, Callable[[dict[str, str]], tuple[dict[str, str], bytes]]] = {
+    "another's key": lambda form: (altered(form, key="uploads/listing-42/front.jpg"), b"x"),
+    "a key outside": lambda form: (altered(form, key="index.html"), b"x"),
+    "a folder above": lambda form: (altered(form, key=form["key"] + "/../../x"), b"x"),
+    "no key": lambda form: (altered(form, key=None), b"x"),
+    "a page": lambda form: (altered(form, Content_Type="text/html"), b"x"),
+    "another image": lambda form: (altered(form, Content_Type="image/svg+xml"), b"x"),
+    "no type": lambda form: (altered(form, Content_Type=None), b"x"),
+    "nothing": lambda form: (form, b""),
+    "too much": lambda form: (form, bytes(25 * 2**20 + 1)),
+    "open to all": lambda form: (altered(form, acl="public-read"), b"x"),
+    "a redirect": lambda form: (altered(form, success_action_redirect="https://example.com"), b"x"),
+    "metadata": lambda form: (altered(form, x_amz_meta_a="b"), b"x"),
+    "tags": lambda form: (altered(form, tagging="<Tagging/>"), b"x"),
+    "another policy": lambda form: (with_policy(form, "image/jpeg", "text/html"), b"x"),
+    "a longer life": lambda form: (with_policy(form, '"expiration": "2', '"expiration": "3'), b"x"),
+    "no signature": lambda form: (altered(form, x_amz_signature=""), b"x"),
+}
+
+
+def announced(api: Api) -> dict[str, str]:
+    files = [{"name": "front.jpg", "content_type": "image/jpeg"}]
+    fields: dict[str, str] = api.request("POST", "/uploads", {"files": files}).json["items"][0]["fields"]
+    return fields
+
+
+def test_a_form_admits_the_photo_that_it_was_asked_for(api: Api) -> None:
+    form, now = announced(api), datetime.now(UTC)
+
+    assert s3_admits(form, b"x", now)
+    assert s3_admits(form, bytes(25 * 2**20), now + timedelta(minutes=59))
+    assert not s3_admits(form, b"x", now + timedelta(minutes=61))
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_form_admits_nothing_else(api: Api, record_property: Record, forgery: str) -> None:
+    form, file = FORGERIES[forgery](announced(api))
+
+    assert not s3_admits(form, file, datetime.now(UTC))
+    record_property("forged forms", 1)
+
+
+def test_a_form_without_its_conditions_admits_too_much(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    presign = api.services.s3.generate_presigned_post
+
+    def presign_freely(*, Conditions: list[Any], **parameters: Any) -> Any:  # noqa: N803 - as boto3 spells it
+        free = [["starts-with", "$Content-Type", ""], ["starts-with", "$key", ""]]
+        return presign(Conditions=free, **parameters | {"Key": "${filename}"})
+
+    monkeypatch.setattr(api.services.s3, "generate_presigned_post", presign_freely)
+    form = announced(api)
+
+    for forgery in ("a page", "nothing", "too much", "another's key"):
+        forged, file = FORGERIES[forgery](form)
+        assert s3_admits(forged, file, datetime.now(UTC))
+
+
+# Logs
+
+SECRET = "5ecretf00dfeed5ecretf00dfeed"
+
+
+def log_of_everything(
+    services: Services, photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> str:
+    """What the function logs, down to the finest, while events of all kinds come in, and some fail."""
+    caplog.set_level("DEBUG", logger=logger.name)
+    monkeypatch.setattr(app, "_services", lambda: services)
+    good = photo_server.serve("/good.jpg", photo())
+    bad = photo_server.serve("/bad.jpg", photo()[:3000])
+    urls = [good, bad, photo_server.url("/missing"), "http://10.0.0.1/x", good.replace("//", f"//user:{SECRET}@")]
+    urls = [f"{url}?X-Amz-Signature={SECRET}" for url in urls]
+    files = {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]}
+    secret_header = {"Authorization": f"Bearer {SECRET}", "x-api-key": SECRET, "Content-Type": "image/jpeg"}
+    events = [
+        *({"url": url} for url in urls),
+        *(api_event("POST", "/predict", {"url": url}) for url in urls),
+        *(api_event("POST", "/predict", body=data, headers=secret_header) for data in (photo(), photo()[:3000], b"x")),
+        api_event("POST", "/uploads", files),
+        api_event("GET", "/health", headers=secret_header),
+        {"unknown": SECRET},
+    ]
+    broken = replace(services, records=cast("Any", None))
+    for event, used in [*((event, services) for event in events), *((event, broken) for event in events)]:
+        monkeypatch.setattr(app, "_services", lambda used=used: used)
+        with suppress(Exception):  # Lambda's own report of an error holds its message, which callers see anyway
+            app.lambda_handler(event, cast("Any", Context()))
+    formatter = logger.registered_formatter
+    return "\n".join(formatter.format(record) for record in caplog.records)
+
+
+def secrets() -> list[str]:
+    """What no log may hold: signatures, credentials, and photos in any form."""
+    data = photo()
+    pieces = [base64.b64encode(data).decode()[100:140], data[100:120].hex(), repr(data[100:120])[2:-1]]
+    return [SECRET, "X-Amz-Signature", "x-amz-signature", "AWS4-HMAC", *pieces]
+
+
+def test_logs_hold_no_secrets_and_no_photos(
+    services: Services, photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = log_of_everything(services, photo_server, monkeypatch, caplog)
+
+    assert log.count("classified") >= 4
+    assert "Traceback" in log, "faults of ours are among what happened"
+    assert [secret for secret in secrets() if secret in log] == []
+
+
+@pytest.mark.parametrize(
+    "careless",
+    [
+        pytest.param(lambda event, answer: logger.info("in", event=event), id="the event"),
+        pytest.param(lambda event, answer: logger.info("out", answer=answer), id="the answer"),
+    ],
+)
+def test_a_careless_line_in_the_log_is_found(
+    services: Services,
+    photo_server: PhotoServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    careless: Callable[[Any, Any], None],
+) -> None:
+    dispatch = app.dispatch
+
+    def dispatch_carelessly(event: Any, context: Any, used: Services) -> Any:
+        answer = dispatch(event, context, used)
+        careless(event, answer)
+        return answer
+
+    monkeypatch.setattr(app, "dispatch", dispatch_carelessly)
+
+    log = log_of_everything(services, photo_server, monkeypatch, caplog)
+
+    assert any(secret in log for secret in secrets())
