@@ -44,16 +44,19 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield started
 
 
-def schemathesis(document: str, system: System, photo_url: str, examples: int) -> "subprocess.CompletedProcess[str]":
-    """Have it judge the system by a description, with every check that it has."""
+def schemathesis(
+    document: str, system: System, photo_url: str, folder: Path, examples: int
+) -> "subprocess.CompletedProcess[str]":
+    """Have it judge the system by a description, with every check that it has; `folder` is for what it keeps."""
+    here = Path(__file__).parent
     options = ["--checks", "all", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure", "--no-color"]
     return subprocess.run(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/stress/schemathesis.toml"),
-            *("run", document, "--url", system.url, *options, "--generation-database", "none"),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(here / "schemathesis.toml")),
+            *("run", document, "--url", system.url, *options),
         ],
-        cwd=ROOT,
-        env=os.environ | {"PHOTO_URL": photo_url},
+        cwd=folder,
+        env=os.environ | {"PHOTO_URL": photo_url, "PYTHONPATH": str(here)},
         capture_output=True,
         text=True,
         check=False,
@@ -61,11 +64,11 @@ def schemathesis(document: str, system: System, photo_url: str, examples: int) -
 
 
 def test_every_answer_fits_the_description(
-    system: System, photo_server: PhotoServer, scale: Scale, record_property: Record
+    system: System, photo_server: PhotoServer, tmp_path: Path, scale: Scale, record_property: Record
 ) -> None:
     url = photo_server.serve("/t-shirt.jpg", photo())
 
-    told = schemathesis(f"{system.url}/openapi.json", system, url, scale.of(500, short=3))
+    told = schemathesis(f"{system.url}/openapi.json", system, url, tmp_path, scale.of(500, short=3))
 
     assert told.returncode == 0, told.stdout
     cases = re.search(r"([\d,]+) generated, ([\d,]+) passed", told.stdout)
@@ -81,7 +84,7 @@ def test_an_answer_that_does_not_fit_is_found(system: System, photo_server: Phot
     document["paths"] = {path: document["paths"][path] for path in ("/health", "/model")}
     (tmp_path / "openapi.json").write_text(json.dumps(document))
 
-    told = schemathesis(str(tmp_path / "openapi.json"), system, photo_server.url("/"), 1)
+    told = schemathesis(str(tmp_path / "openapi.json"), system, photo_server.url("/"), tmp_path, 1)
 
     assert told.returncode == 1
     assert "GET /health" in told.stdout

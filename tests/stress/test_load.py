@@ -1,0 +1,141 @@
+"""Thousands of uploads at once on the local system: none lost, none wrong; and what an end in the middle leaves."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from conftest import Scale, free_port
+from drawing import photo
+from running import System, eventually, is_healthy, running, start, status, workers_of
+
+Record = Callable[[str, object], None]
+PHOTOS = {"t-shirt": photo("t-shirt"), "pants": photo("pants"), None: b"just text"}
+SELLERS = 4
+CLIENTS = 2
+PATIENCE = 120  # seconds for a photo: all of them wait in one queue
+
+
+@dataclass
+class Load:
+    """Sellers who upload and clients who poll, and what they saw. `answers` is in seconds."""
+
+    system: System
+    uploads: int
+    answers: list[float] = field(default_factory=list)
+    statuses: set[int] = field(default_factory=set)
+    labels: dict[str, str | None] = field(default_factory=dict)
+
+    def expected(self) -> dict[str, str | None]:
+        """Each id with its label; None for what is no photo. One in twenty is not."""
+        kinds: list[str | None] = ["t-shirt", "pants"] * 10
+        kinds[7] = None
+        return {f"listing-{n % 50}/{n}.jpg": kinds[n % len(kinds)] for n in range(self.uploads)}
+
+    def run(self, during: Callable[[], None] = lambda: None) -> None:
+        """Upload all, and poll until each has its final status; `during` happens when half have theirs."""
+        waiting = self.expected()
+        with ThreadPoolExecutor(SELLERS + CLIENTS) as pool:
+            sellers = [pool.submit(self._upload, list(waiting.items())[n::SELLERS]) for n in range(SELLERS)]
+            clients = [pool.submit(self._poll, list(waiting)[n::CLIENTS]) for n in range(CLIENTS)]
+            eventually(lambda: len(self.labels), lambda count: count >= self.uploads / 2, PATIENCE * 5)
+            during()
+            for task in [*sellers, *clients]:
+                task.result()
+
+    def _upload(self, photos: list[tuple[str, str | None]]) -> None:
+        s3 = self.system.s3
+        for identifier, kind in photos:
+            s3.put_object(Bucket="photos", Key=f"uploads/{identifier}", Body=PHOTOS[kind])
+
+    def _poll(self, waiting: list[str]) -> None:
+        """Look at each in turn, and again at those that are not done."""
+        with requests.Session() as session:
+            while waiting:
+                waiting = [identifier for identifier in waiting if not self._is_done(session, identifier)]
+
+    def _is_done(self, session: requests.Session, identifier: str) -> bool:
+        began = time.perf_counter()
+        answer = session.get(f"{self.system.url}/classifications/{identifier}", timeout=30)
+        self.answers.append(time.perf_counter() - began)
+        self.statuses.add(answer.status_code)
+        content = answer.json()
+        if content.get("status") not in {"SUCCEEDED", "FAILED"}:
+            return False
+        self.labels[identifier] = content["label"]
+        return True
+
+
+def memory_of(pids: list[int]) -> int:
+    """The resident memory of processes, in bytes."""
+    pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_no_upload_is_lost_or_wrong_and_memory_stays(tmp_path: Path, scale: Scale, record_property: Record) -> None:
+    with running(free_port(), free_port(), tmp_path / "output") as system:
+        load = Load(system, scale.of(2000, short=60))
+        half: list[int] = []
+        began = time.monotonic()
+
+        load.run(during=lambda: half.append(memory_of(workers_of(system.process))))
+
+        took = time.monotonic() - began
+        assert load.labels == load.expected()
+        assert load.statuses <= {200, 404}  # 404: not uploaded yet
+        assert memory_of(workers_of(system.process)) < half[0] * 1.1
+    record_property("uploads", load.uploads)
+    record_property("uploads a second", round(load.uploads / took))
+    record_property("answers", len(load.answers))
+    for percentile in (50, 95, 99):
+        milliseconds = round(float(np.percentile(load.answers, percentile)) * 1000)
+        record_property(f"milliseconds of {percentile} % of answers at most", milliseconds)
+
+
+def test_a_function_that_is_killed_in_the_middle_loses_nothing(
+    tmp_path: Path, scale: Scale, record_property: Record
+) -> None:
+    with running(free_port(), free_port(), tmp_path / "output") as system:
+        load = Load(system, scale.of(500, short=40))
+
+        load.run(during=lambda: os.kill(workers_of(system.process)[0], signal.SIGKILL))
+
+        assert load.labels == load.expected()
+        assert load.statuses <= {200, 404, 502}  # 502: whose request was answered at that moment
+    record_property("uploads around a kill", load.uploads)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_new_start_after_an_end_in_the_middle_is_empty_and_works(tmp_path: Path, ending: signal.Signals) -> None:
+    """The local system promises no more: all of it is in memory."""
+    port, aws_port = free_port(), free_port()
+    process = start(port, aws_port, tmp_path / "first")
+    system = System(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{aws_port}", tmp_path / "first")
+    eventually(lambda: is_healthy(process, system.url, system.output), bool, 60)
+    system.upload("done.jpg", PHOTOS["pants"])
+    system.classification("done.jpg", status("SUCCEEDED"))
+    with ThreadPoolExecutor(1) as seller:
+        seller.submit(upload_until_it_ends, system)
+        time.sleep(0.5)
+        process.send_signal(ending)
+        process.wait(30)
+    with running(port, aws_port, tmp_path / "second") as again:
+        assert again.get("/classifications/done.jpg").status_code == 404
+        again.upload("new.jpg", PHOTOS["pants"])
+        assert again.classification("new.jpg", status("SUCCEEDED"))["label"] == "pants"
+
+
+def upload_until_it_ends(system: System) -> None:
+    s3 = system.s3
+    with suppress(BotoCoreError, ClientError):
+        for number in range(100_000):
+            s3.put_object(Bucket="photos", Key=f"uploads/{number}.jpg", Body=PHOTOS["t-shirt"])
