@@ -5,16 +5,19 @@ check and the connection, so that a name server which changes its answer gains n
 """
 
 import http.client
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from string import punctuation
 from typing import Any, NoReturn
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -28,9 +31,39 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CHUNK = 64 * 1024
 _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 _HEADERS = {"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "clothes-classifier"}
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
-_IPV4_COMPATIBLE = IPv6Network("::/96")  # RFC 4291, section 2.5.5.1
 _URL_SAFE = "/%:@!$&'()*+,;=~-._?[]"
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:]+(\.[0-9]+)*")  # a name, or an IPv6 address
+
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address behind a translator
+_ISATAP = 0x5EFE  # RFC 5214: before an IPv4 address, behind any prefix
+_GLOBAL_UNICAST = IPv6Network("2000::/3")  # what is given out of IPv6
+# What is not public of IPv4 and of global unicast, after IANA's registries of special-purpose addresses. `is_global` of
+# the standard library follows them too, but each version of Python in its own way.
+_SPECIAL = [
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this machine
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared by a provider's customers
+        "127.0.0.0/8",  # loopback
+        "168.63.129.16",  # Azure's services, on its machines
+        "169.254.0.0/16",  # link-local, the clouds' metadata among them
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocols; Oracle's metadata
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # relays of 6to4
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+        "2001::/23",  # protocols, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+    )
+]
 
 Resolve = Callable[..., list[tuple[Any, ...]]]
 
@@ -73,7 +106,7 @@ class Downloader:
                 raise UrlUnreachable(f"{target.host} did not give the photo.") from error
             if redirect is None:
                 return body
-            url = urljoin(url, redirect)
+            url = _redirected(url, redirect)
         raise UrlUnreachable(f"The URL redirects more than {_REDIRECTS} times.")
 
     def _exchange(self, target: _Target, deadline: float) -> tuple[bytes, str | None]:
@@ -93,7 +126,7 @@ class Downloader:
 
     def _connect(self, target: _Target, deadline: float) -> socket.socket:
         """A connection to the first of the host's addresses, all of which must be allowed; no TLS handshake yet."""
-        found = self.resolve(target.host, target.port, type=socket.SOCK_STREAM)
+        found = self._look_up(target, deadline)
         for *_, address in found:
             self._check(address[0], target.port)
         family, kind, protocol, _, address = found[0]
@@ -108,8 +141,21 @@ class Downloader:
             raise
         return connection
 
+    def _look_up(self, target: _Target, deadline: float) -> list[tuple[Any, ...]]:
+        """The host's addresses. A resolver knows no deadline: one that takes longer is left behind in its thread."""
+        answer: Future[list[tuple[Any, ...]]] = Future()
+
+        def look_up() -> None:
+            try:
+                answer.set_result(self.resolve(target.host, target.port, type=socket.SOCK_STREAM))
+            except Exception as error:  # it is raised where the answer is waited for
+                answer.set_exception(error)
+
+        threading.Thread(target=look_up, daemon=True).start()
+        return answer.result(timeout=max(deadline - time.monotonic(), 0))
+
     def _check(self, address: str, port: int) -> None:
-        ip = unwrapped(ip_address(address))
+        ip = ip_address(address)
         if self.allow_loopback and ip.is_loopback:
             return
         if not is_public(ip):
@@ -134,21 +180,13 @@ class Downloader:
         raise ImageTooLarge(f"The file behind the URL is larger than {self.max_bytes:,} bytes ({mebibytes:g} MiB).")
 
 
-def unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside an IPv6 one (mapped, 6to4, Teredo, NAT64, compatible), or the address itself."""
-    if isinstance(ip, IPv4Address):
-        return ip
-    if ip.teredo:
-        return ip.teredo[1]
-    if ip in _NAT64 or (ip in _IPV4_COMPATIBLE and int(ip) > 1):
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip
-
-
 def is_public(ip: IPv4Address | IPv6Address) -> bool:
-    """Tell an address of the public internet; `is_global` alone takes multicast and site-local ones for such."""
-    site_local = isinstance(ip, IPv6Address) and ip.is_site_local
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not site_local
+    """Tell an address of the public internet. Those that embed an IPv4 one are none, but for NAT64's of public ones."""
+    if ip in _NAT64:
+        ip = IPv4Address(int(ip) & 0xFFFFFFFF)
+    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or int(ip) >> 32 & 0xFDFFFFFF == _ISATAP):
+        return False
+    return not any(ip in network for network in _SPECIAL)
 
 
 def _parse(url: str) -> _Target:
@@ -162,12 +200,20 @@ def _parse(url: str) -> _Target:
         host = (parts.hostname or "").encode("idna").decode()
     except ValueError:
         _refuse("The URL is malformed.")
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    if parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
         _refuse("The URL must begin with http:// or https:// and name a host.")
     if parts.username is not None or parts.password is not None:
         _refuse("The URL must not hold a user name or password.")
     query = f"?{quote(parts.query, safe=_URL_SAFE)}" if parts.query else ""
     return _Target(parts.scheme == "https", host, port, quote(parts.path or "/", safe=_URL_SAFE) + query)
+
+
+def _redirected(url: str, location: str) -> str:
+    """Where a `Location` header leads. As in browsers it may hold spaces, and bytes beyond ASCII of any encoding."""
+    try:
+        return urljoin(url, quote(location, safe=punctuation, encoding="latin-1"))
+    except ValueError:
+        _refuse("The URL redirects to one that is malformed.")
 
 
 def _request(connection: socket.socket, target: _Target) -> http.client.HTTPResponse:
@@ -197,7 +243,8 @@ def _shut_down_at(deadline: float, connection: socket.socket) -> Iterator[None]:
 
 def _shut_down(connection: socket.socket) -> None:
     with suppress(OSError):  # it may be closed already
-        connection.shutdown(socket.SHUT_RDWR)
+        # Not an SSLSocket's own shutdown, which takes TLS away from whoever is reading.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from classifier.download import Downloader, is_public, unwrapped
+from classifier.download import Downloader, is_public
 from classifier.errors import ImageTooLarge, UrlNotAllowed, UrlUnreachable
 from photo_server import PhotoServer
 
@@ -90,6 +90,23 @@ def test_a_redirect_is_checked_like_the_url_itself(photo_server: PhotoServer, lo
         LOCAL.fetch(redirecting(photo_server, "/a", location))
 
 
+@pytest.mark.parametrize("location", ["http://[", "//[1]/a.jpg", "http://exa%20mple.com/"])
+def test_a_redirect_to_what_is_no_url_is_refused(photo_server: PhotoServer, location: str) -> None:
+    with pytest.raises(UrlNotAllowed):
+        LOCAL.fetch(redirecting(photo_server, "/a", location))
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [("/a b.jpg", "/a%20b.jpg"), ("/\xe9.jpg", "/%E9.jpg"), ("/\xc3\xa9.jpg", "/%C3%A9.jpg"), ("/%C3%A9", "/%C3%A9")],
+)
+def test_a_redirect_may_hold_what_browsers_take(photo_server: PhotoServer, location: str, path: str) -> None:
+    """Spaces, and bytes of whatever encoding."""
+    photo_server.serve(path, b"bytes")
+
+    assert LOCAL.fetch(redirecting(photo_server, "/a", location)) == b"bytes"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -111,6 +128,11 @@ def test_a_redirect_is_checked_like_the_url_itself(photo_server: PhotoServer, lo
         "http://example.com/\r\nX: y",
         "http://example.com/\ud800",
         "http://" + "a" * 64 + ".example/",
+        "http://\u2024example.com/",  # dots to IDNA, which makes empty labels of them
+        "https://example\u2024\u2024com/",
+        "http://ex\xa8ample.com/",  # a space, likewise
+        "http://127%2e0.0.1/",
+        "http://example.com\\a.jpg",
         "http://example.com/" + "a" * 2048,
     ],
 )
@@ -150,17 +172,36 @@ def test_what_is_no_ordinary_url_is_refused(url: str) -> None:
         "2001:0:4136:e378:8000:63bf:80ff:fffe",
         "64:ff9b:1::a9fe:a9fe",
         "fd00:ec2::254",
+        "168.63.129.16",
+        "2606:2800::5efe:a9fe:a9fe",
+        "2606:2800::200:5efe:a9fe:a9fe",
+        # Each version of Python takes others of these for global.
+        "192.0.0.8",
+        "192.0.0.192",
+        "192.88.99.1",
+        "::ffff:93.184.216.34",
+        "::ffff:0:93.184.216.34",
+        "64:ff9b:1::5db8:d822",
+        "100::1",
+        "100:0:0:1::1",
+        "2001:1::1",
+        "2001:3::1",
+        "2001:4:112::1",
+        "2001:20::1",
+        "2002:5db8:d822::1",
+        "3fff::1",
+        "5f00::1",
     ],
 )
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
-    assert not is_public(unwrapped(ip_address(address)))
+    assert not is_public(ip_address(address))
     with pytest.raises(UrlNotAllowed, match="not public"):
         Downloader(100, resolve=resolving_to(address)).fetch("http://photos.example/a.jpg")
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::5db8:d822"])
 def test_public_addresses_are_allowed(address: str) -> None:
-    assert is_public(unwrapped(ip_address(address)))
+    assert is_public(ip_address(address))
 
 
 def test_one_address_of_several_that_is_not_public_is_enough() -> None:
@@ -233,6 +274,30 @@ def test_a_server_that_sends_byte_by_byte_is_given_up_in_time(photo_server: Phot
         Downloader(100_000, allow_loopback=True, seconds=0.4).fetch(photo_server.answer("/p", _until_closed(drip)))
 
     assert time.monotonic() - started < 2
+
+
+def test_a_name_server_that_takes_long_is_given_up_in_time() -> None:
+    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        time.sleep(3)
+        return []
+
+    started = time.monotonic()
+    with pytest.raises(UrlUnreachable):
+        Downloader(100, resolve=resolve, seconds=0.2).fetch("http://photos.example/")
+
+    assert time.monotonic() - started < 2
+
+
+def test_the_time_may_be_up_before_tls_begins(photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect_slowly(connection: socket.socket, address: Any) -> None:
+        connect(connection, address)
+        time.sleep(0.2)
+
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", connect_slowly)
+
+    with pytest.raises(UrlUnreachable):
+        Downloader(100, allow_loopback=True, seconds=0.1).fetch(f"https://127.0.0.1:{photo_server.port}/")
 
 
 def test_a_body_shorter_than_stated_is_no_photo(photo_server: PhotoServer) -> None:
