@@ -57,17 +57,17 @@ docker:
 	@docker info >/dev/null 2>&1 || { \
 	  echo "Docker does not answer, and without it nothing is tested here. Install it, or start it."; exit 1; }
 
-$(VENV)/.local: requirements.txt local/requirements.txt | $(VENV)/bin/python
+$(VENV)/.local: requirements.txt constraints.txt local/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
 	@$(VENV)/bin/python $(PIP_INSTALL) -r local/requirements.txt
 	@touch $@
 
-$(VENV)/.tests: requirements.txt local/requirements.txt tests/requirements.txt | $(VENV)/bin/python
+$(VENV)/.tests: requirements.txt constraints.txt local/requirements.txt tests/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
 	@$(VENV)/bin/python $(PIP_INSTALL) -r tests/requirements.txt
 	@touch $@
 
-$(TRAINING_VENV)/.training: requirements.txt training/requirements.txt tests/requirements.txt | $(TRAINING_VENV)/bin/python
+$(TRAINING_VENV)/.training: requirements.txt constraints.txt training/requirements.txt tests/requirements.txt | $(TRAINING_VENV)/bin/python
 	@echo "Installing TensorFlow into $(TRAINING_VENV) …"
 	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r training/requirements.txt -r tests/requirements.txt
 	@touch $@

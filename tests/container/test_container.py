@@ -158,7 +158,7 @@ def test_the_image_holds_what_the_function_uses_and_little_more(python: str) -> 
     package = ROOT / "functions" / "classifier"
     code = {f"/var/task/classifier/{path.name}" for path in (*package.glob("*.py"), package / "openapi.json")}
     model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json")}
-    assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt"}
+    assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt", "/var/task/constraints.txt"}
     named = {package["name"] for package in json.loads(packages)}
     assert not named & {"tensorflow", "keras", "moto", "pytest", "scikit-learn"}
     assert ("tflite-runtime" in named) == (python == "3.11")

@@ -16,8 +16,8 @@ GLIBC = range(17, 37)  # 2.36 is Debian 12's; wheels for older ones run there to
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_no_requirement_needs_a_compiler(tmp_path: Path, python: str, machine: str) -> None:
     """Pip judges markers by the Python that runs it, so they are judged here."""
-    target = {"python_version": python, "sys_platform": "linux", "platform_machine": machine}
-    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    target = {"python_full_version": f"{python}.0", "sys_platform": "linux", "platform_machine": machine}
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
     requirements = [Requirement(line) for line in lines if line]
     wanted = []
     for requirement in requirements:
