@@ -118,6 +118,28 @@ def test_the_bucket_is_private_encrypted_and_tidied_up() -> None:
     assert any(rule.get("Prefix") == PREFIX for rule in bucket["LifecycleConfiguration"]["Rules"])
 
 
+def test_the_bucket_is_spoken_to_over_tls_alone() -> None:
+    (statement,) = (
+        statement
+        for statement in RESOURCES["UploadsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        if "Bool" in statement.get("Condition", {})
+    )
+
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"]["Bool"] == {"aws:SecureTransport": "false"}
+
+
+def test_the_api_asks_for_keys_and_is_throttled() -> None:
+    """But for its health, which load balancers and alarms ask for."""
+    api = RESOURCES["Api"]["Properties"]
+    routes = {name: event["Properties"] for name, event in FUNCTION["Events"].items() if event["Type"] == "Api"}
+
+    assert api["Auth"]["ApiKeyRequired"]
+    assert [route["Path"] for route in routes.values() if "Auth" in route] == ["/health"]
+    assert api["Auth"]["UsagePlan"]["Throttle"]["RateLimit"] == {"Ref": "RequestsPerSecond"}
+    assert api["MethodSettings"][0]["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
+
+
 def test_the_table_is_as_the_code_uses_it() -> None:
     table = RESOURCES["ClassificationsTable"]["Properties"]
 
