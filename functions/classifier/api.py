@@ -31,7 +31,7 @@ from classifier.errors import (
     PhotoError,
     may_pass,
 )
-from classifier.records import Classification, Source, Status, format_time
+from classifier.records import Classification, Conflict, Source, Status, format_time
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger, report
 from classifier.uploads import PREFIX
@@ -186,7 +186,7 @@ def explain_no_route(_: NotFoundError) -> Response[str]:
 @_resolver.exception_handler(Exception)
 def explain_fault(error: Exception) -> Response[str]:
     """Anything unforeseen: the log tells all of it, the caller learns that it is our fault."""
-    if may_pass(error):
+    if isinstance(error, Conflict) or may_pass(error):  # another try has another id
         return _refusal(Busy("The service is busy; try again in a moment."))
     logger.exception("A request failed")
     return _refusal(InternalError("The service failed to answer. The fault is ours; try again later."))

@@ -61,7 +61,7 @@ def dispatch(event: Any, context: LambdaContext, services: Services) -> dict[str
     if is_http_request(event):
         return handle_request(event, context, services)
     if is_queue_event(event):
-        return handle_queue(event, services)
+        return handle_queue(event, context, services)
     if is_batch_job(event):
         return handle_batch_job(event, services)
     if is_direct(event):

@@ -10,16 +10,23 @@
     │   └── UnreadableImage    422
     ├── UrlNotAllowed      422  the URL is not one that may be fetched
     ├── UrlUnreachable     502  the URL's server did not give the photo
-    ├── Busy               503  others keep changing the same record; trying again helps
+    ├── Busy               503  AWS or others get in the way; trying again helps
     └── InternalError      500  a fault of ours
 
 Each message is written for the person who sent the photo: it names no path, host or internal of this service.
 """
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's, not Python's
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's, not Python's
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+from urllib3.exceptions import HTTPError
 
 
 class ClassifierError(Exception):
@@ -82,12 +89,51 @@ class InternalError(ClassifierError):
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-_THROTTLED = {"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown"}
+# What AWS says where trying again helps.
+_PASSING = {
+    # Too many requests, to S3, to DynamoDB or to the KMS behind them; the SDK has the same list.
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "Throttling",
+    "ThrottledException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    # The request came too slowly, or met another one.
+    "PriorRequestNotComplete",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    # Why a transaction was cancelled.
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+    # Credentials and clock are another execution environment's next time.
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestTimeTooSkewed",
+    # A bad request, and no word of why: the answer was cut short, or it was to HEAD, which has no body.
+    "400",
+}
+# The connection broke or hung. What breaks while S3's object is read, urllib3 raises itself in part.
+_BROKEN = (ConnectionError, HTTPClientError, HTTPError, IncompleteReadError, FlexibleChecksumError)
 
 
 def may_pass(error: Exception) -> bool:
     """Tell whether trying again later may help: throttling, time-outs, broken connections, faults of AWS."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.response["Error"]["Code"] in _THROTTLED
-    return isinstance(error, HTTPClientError | ConnectionError | Busy)
+        is_aws_s = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        return is_aws_s or not _PASSING.isdisjoint(_codes(error))
+    return isinstance(error, (*_BROKEN, Busy))
+
+
+def _codes(error: ClientError) -> set[str]:
+    """The error's code, and those of each item of a transaction that was cancelled."""
+    response: dict[str, Any] = {**error.response}
+    return {response["Error"]["Code"], *(reason.get("Code", "") for reason in response.get("CancellationReasons", []))}

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
+from classifier.errors import Busy
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -156,8 +158,16 @@ class Records:
         self._table = table
 
     def read(self, identifier: str) -> Row:
-        """The row as of now: a strongly consistent read."""
-        answer = self._client.get_item(TableName=self._table, Key={"id": {"S": identifier}}, ConsistentRead=True)
+        """The row as of now: a strongly consistent read. Raises botocore's errors, and `Busy` for a damaged answer."""
+        answer = self._client.get_item(
+            TableName=self._table,
+            Key={"id": {"S": identifier}},
+            ConsistentRead=True,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        # Where each answer that it got was cut short, the SDK gives the last one as if there were no item.
+        if "ConsumedCapacity" not in answer:
+            raise Busy("The record could not be read; try again in a moment.")
         item = {name: _DESERIALISE(value) for name, value in answer.get("Item", {}).items()}
         # DynamoDB deletes expired items within days, not at once.
         alive = "status" in item and item.get("expires_at", float("inf")) > datetime.now(UTC).timestamp()

@@ -32,8 +32,11 @@ class Services:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Make the clients; raises `SettingsError` where settings are missing. Connects to nothing yet."""
         settings = Settings.from_environment(environment)
-        # Few and short tries: Lambda and the queue try again too, and a caller of the API is waiting.
-        patience = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+        # Few and short tries: Lambda and the queue try again too, and a caller of the API waits for 29 seconds at most.
+        # Not the adaptive mode: from the first throttled request on it holds a client to twice the rate at which that
+        # has been sending, which is next to none where one environment has one photo at a time. With a photo a minute,
+        # each one would wait 2 seconds for as long as the environment lives (measured in tests/stress/test_faults.py).
+        patience = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
         # Uploads must be posted to the bucket's own region: the virtual-hosted address is the one that names it.
         # Emulators have no wildcard DNS for buckets.
         addressing: Literal["path", "virtual"] = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"

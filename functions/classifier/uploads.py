@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from classifier import photos
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PREFIX = "uploads/"
 _ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
 _TOMBSTONE_LIFE = timedelta(days=1)  # a writer who saw the object lives for 15 minutes at most, Lambda's longest run
+_LONGEST_MESSAGE = 30_000  # milliseconds; its three calls to AWS take 22 seconds where all their tries hang
 _INTERNAL_ERROR = InternalError(
     "The photo could not be classified through a fault of the service. Please upload it again."
 )
@@ -55,16 +57,13 @@ def handle_failed_event(event: dict[str, Any], services: Services) -> None:
         logger.warning("An asynchronous event failed that is about no object; there is no record to mark.")
 
 
-def handle_queue(event: dict[str, Any], services: Services) -> dict[str, list[dict[str, str]]]:
-    """Handle each message's S3 event or failed event; answers which messages the queue has to deliver again."""
-    failures = []
-    for message in event["Records"]:
-        try:
-            _handle_message(message["body"], services)
-        except Exception:
-            logger.exception("A message failed", message_id=message["messageId"])
-            failures.append({"itemIdentifier": message["messageId"]})
-    return {"batchItemFailures": failures}
+def handle_queue(event: dict[str, Any], context: LambdaContext, services: Services) -> dict[str, list[dict[str, str]]]:
+    """Handle each message's S3 event or failed event; answers which messages the queue has to deliver again.
+
+    Among these are those that there is no time left for: were the function stopped at one, all would come again.
+    """
+    failed = [message["messageId"] for message in event["Records"] if not _is_handled(message, context, services)]
+    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
 
 
 def is_s3_event(event: Any) -> bool:
@@ -119,7 +118,7 @@ def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giv
         if code in {"304", "NotModified"} and row.classification:
             services.records.write(row.classification, replacing=row)
             return row.classification
-        if code in {"404", "NoSuchKey"}:
+        if code == "NoSuchKey":  # not any 404, which a missing bucket has too
             services.records.mark_removed(row, datetime.now(UTC) + _TOMBSTONE_LIFE)
             logger.info("removed", id=row.id)
             return None
@@ -185,6 +184,18 @@ def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield record["s3"]["bucket"]["name"], key
         else:
             logger.info("Skipped an object that is no upload", key=key)
+
+
+def _is_handled(message: dict[str, Any], context: LambdaContext, services: Services) -> bool:
+    if context.get_remaining_time_in_millis() < _LONGEST_MESSAGE:
+        logger.warning("No time is left for a message", message_id=message["messageId"])
+        return False
+    try:
+        _handle_message(message["body"], services)
+    except Exception:
+        logger.exception("A message failed", message_id=message["messageId"])
+        return False
+    return True
 
 
 def _handle_message(body: str, services: Services) -> None:

@@ -120,8 +120,8 @@ class World:
             return
         event = self.random.choice(self.failures)
         self.counts["deliveries"] += 1
-        record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": _notification(event.keys)}
-        if not self._is_killed(lambda: handle({"Records": [_message(0, record)]}, self.services)["batchItemFailures"]):
+        record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": notification(event.keys)}
+        if not self._is_killed(lambda: handle({"Records": [message(0, record)]}, self.services)["batchItemFailures"]):
             self.failures = [other for other in self.failures if other is not event]
 
     def step(self) -> None:
@@ -202,7 +202,7 @@ class World:
     def _invoke(self, events: list[Event]) -> list[Event]:
         """Hand events to the function in one of the ways that AWS does; gives those that failed."""
         if self.random.random() < 0.5:
-            messages = [_message(number, _notification(event.keys)) for number, event in enumerate(events)]
+            messages = [message(number, notification(event.keys)) for number, event in enumerate(events)]
             failed: list[str] = []
 
             def answer() -> list[Any]:
@@ -212,7 +212,7 @@ class World:
 
             return events if self._is_killed(answer) else [events[int(number)] for number in failed]
         keys = tuple(key for event in events for key in event.keys)
-        return events if self._is_killed(lambda: handle(_notification(keys), self.services)) else []
+        return events if self._is_killed(lambda: handle(notification(keys), self.services)) else []
 
     def _is_killed(self, invocation: Any) -> bool:
         """Whether the invocation ended before its end, or failed."""
@@ -230,8 +230,8 @@ class World:
         self.events = [other for other in self.events if other is not event]
 
 
-def _notification(keys: tuple[str, ...]) -> dict[str, Any]:
-    """Without sequencers, as emulators have it; the function needs none."""
+def notification(keys: tuple[str, ...]) -> dict[str, Any]:
+    """S3's word of these keys, without sequencers, as emulators have it; the function needs none."""
     return {
         "Records": [
             {"eventSource": "aws:s3", "s3": {"bucket": {"name": BUCKET}, "object": {"key": quote_plus(key)}}}
@@ -240,7 +240,8 @@ def _notification(keys: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _message(number: int, body: Any) -> dict[str, Any]:
+def message(number: int, body: Any) -> dict[str, Any]:
+    """As the queue delivers it."""
     return {"messageId": str(number), "eventSource": "aws:sqs", "body": json.dumps(body)}
 
 

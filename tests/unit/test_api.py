@@ -18,7 +18,7 @@ from classifier.api import _resolver
 from classifier.download import Downloader
 from classifier.errors import ClassifierError, MethodNotAllowed
 from classifier.model import Model
-from classifier.records import Classification, Source, Status
+from classifier.records import Classification, Conflict, Source, Status
 from classifier.services import Services
 from conftest import Api, Bucket, handle
 from drawing import encoded, garment, photo
@@ -473,6 +473,7 @@ def test_the_description_has_every_route_and_no_other(api: Api) -> None:
     [
         (ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem"), 503, "busy"),
         (ConnectTimeoutError(endpoint_url="https://secret"), 503, "busy"),
+        (Conflict("secret"), 503, "busy"),
         (
             ClientError({"Error": {"Code": "AccessDeniedException", "Message": "arn:aws:iam"}}, "GetItem"),
             500,

@@ -1,11 +1,12 @@
 """Classifications to and from DynamoDB."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 
+from classifier.errors import Busy
 from classifier.records import Classification, Conflict, Failure, Image, Records, Source, Status
 from local.aws import TABLE, Resources
 
@@ -163,3 +164,14 @@ def test_labels_can_be_read_in_the_table(records: Records) -> None:
 
     assert item["label"] == {"S": "pants"}
     assert item["confidence"] == {"N": "0.9700000000000001"}
+
+
+def test_an_answer_that_was_cut_short_is_not_taken_for_no_record() -> None:
+    """The SDK asks again, and gives the last answer as if there were nothing in it."""
+
+    class Client:
+        def get_item(self, **_: object) -> Any:
+            return {"ResponseMetadata": {"HTTPStatusCode": 200, "MaxAttemptsReached": True}}
+
+    with pytest.raises(Busy):
+        Records(cast("Any", Client()), TABLE).read("a.jpg")

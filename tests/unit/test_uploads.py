@@ -1,6 +1,7 @@
 """Events about objects: whatever their order, the record in the end is that of the newest object."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,9 +15,10 @@ from classifier import uploads
 from classifier.errors import Busy
 from classifier.records import Classification, Status
 from classifier.services import Services
-from conftest import Bucket
+from conftest import Bucket, handle
 from drawing import photo
 from local.aws import BUCKET
+from local.function import Context
 
 T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
 KEY, ID = "uploads/listing-42/front.jpg", "listing-42/front.jpg"
@@ -340,6 +342,20 @@ def test_what_may_pass_is_raised_so_that_lambda_retries(services: Services, buck
     assert known(services) is None
 
 
+@pytest.mark.parametrize("code", ["NoSuchBucket", "404"], ids=["its bucket is gone", "and no more is known"])
+def test_a_photo_is_not_taken_for_removed_because_something_else_is_missing(
+    services: Services, bucket: Bucket, code: str
+) -> None:
+    bucket.put(KEY, T_SHIRT)
+    uploads.handle_s3_event(s3_event(KEY), services)
+    missing = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "GetObject")  # type: ignore[typeddict-item]
+
+    with pytest.raises(ClientError):
+        uploads.handle_s3_event(s3_event(KEY), replace(services, s3=BrokenS3(bucket.client, missing)))  # type: ignore[arg-type]
+
+    assert known(services) is not None
+
+
 def test_one_object_that_fails_does_not_keep_the_others(services: Services, bucket: Bucket) -> None:
     for name in ("bad", "good"):
         bucket.put(f"uploads/{name}.jpg", T_SHIRT)
@@ -425,9 +441,20 @@ def test_a_queue_delivers_again_what_failed_and_nothing_else(services: Services,
         ]
     }
 
-    answer = uploads.handle_queue(event, broken)
+    answer = handle(event, broken)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": name} for name in ("bad", "garbage", "unknown")]}
     record = known(services, "good.jpg")
     assert record is not None
     assert record.status is Status.SUCCEEDED
+
+
+def test_a_queue_delivers_again_what_there_is_no_time_left_for(services: Services, bucket: Bucket) -> None:
+    """Were the function stopped within a message, those that are done would come again too."""
+    bucket.put(KEY, T_SHIRT)
+    context: Any = Context(deadline=time.monotonic() + 29)
+
+    answer = uploads.handle_queue({"Records": [message(s3_event(KEY))]}, context, services)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert known(services) is None
