@@ -68,7 +68,7 @@ def test_every_answer_fits_the_description(
 ) -> None:
     url = photo_server.serve("/t-shirt.jpg", photo())
 
-    told = schemathesis(f"{system.url}/openapi.json", system, url, tmp_path, scale.of(500, short=3))
+    told = schemathesis(f"{system.url}/openapi.json", system, url, tmp_path, scale.of(60, short=3))
 
     assert told.returncode == 0, told.stdout
     cases = re.search(r"([\d,]+) generated, ([\d,]+) passed", told.stdout)
@@ -158,7 +158,7 @@ def test_no_spelling_of_an_id_leads_to_another_record(known: Services, scale: Sc
     tried = 0
 
     @settings(
-        max_examples=scale.of(20_000, short=300),
+        max_examples=scale.of(10_000, short=300),
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
@@ -215,7 +215,7 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
     tried = 0
 
     @settings(
-        max_examples=scale.of(10_000, short=200),
+        max_examples=scale.of(5_000, short=200),
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

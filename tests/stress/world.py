@@ -7,10 +7,11 @@ act first: sellers, and other invocations of the same function, which may be kil
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
+from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import quote_plus
 
@@ -29,6 +30,8 @@ TRIES = 3  # of an event, before Lambda sends it to the failure queue
 COLOURS = {"dress": "red", "hat": "lime", "pants": "blue"}
 CONTENTS = {encoded(Image.new("RGB", (8, 8), colour), "PNG"): label for label, colour in COLOURS.items()}
 JUNK = b"just text"
+# What an event may say beside the key: emulators leave it all out, and a version may be gone when its event comes.
+DETAILS: tuple[dict[str, str], ...] = ({}, {"sequencer": "0055AED6DCD90281E5"}, {"sequencer": "0", "versionId": "gone"})
 
 
 class Killed(BaseException):
@@ -120,7 +123,7 @@ class World:
             return
         event = self.random.choice(self.failures)
         self.counts["deliveries"] += 1
-        record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": notification(event.keys)}
+        record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": self._notification(event.keys)}
         if not self._is_killed(lambda: handle({"Records": [message(0, record)]}, self.services)["batchItemFailures"]):
             self.failures = [other for other in self.failures if other is not event]
 
@@ -202,7 +205,7 @@ class World:
     def _invoke(self, events: list[Event]) -> list[Event]:
         """Hand events to the function in one of the ways that AWS does; gives those that failed."""
         if self.random.random() < 0.5:
-            messages = [message(number, notification(event.keys)) for number, event in enumerate(events)]
+            messages = [message(number, self._notification(event.keys)) for number, event in enumerate(events)]
             failed: list[str] = []
 
             def answer() -> list[Any]:
@@ -212,7 +215,10 @@ class World:
 
             return events if self._is_killed(answer) else [events[int(number)] for number in failed]
         keys = tuple(key for event in events for key in event.keys)
-        return events if self._is_killed(lambda: handle(notification(keys), self.services)) else []
+        return events if self._is_killed(lambda: handle(self._notification(keys), self.services)) else []
+
+    def _notification(self, keys: tuple[str, ...]) -> dict[str, Any]:
+        return notification(keys, self.random.choice(DETAILS))
 
     def _is_killed(self, invocation: Any) -> bool:
         """Whether the invocation ended before its end, or failed."""
@@ -230,11 +236,14 @@ class World:
         self.events = [other for other in self.events if other is not event]
 
 
-def notification(keys: tuple[str, ...]) -> dict[str, Any]:
-    """S3's word of these keys, without sequencers, as emulators have it; the function needs none."""
+def notification(keys: tuple[str, ...], details: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """S3's event; `details` are what else it says of each object."""
     return {
         "Records": [
-            {"eventSource": "aws:s3", "s3": {"bucket": {"name": BUCKET}, "object": {"key": quote_plus(key)}}}
+            {
+                "eventSource": "aws:s3",
+                "s3": {"bucket": {"name": BUCKET}, "object": {"key": quote_plus(key), **details}},
+            }
             for key in keys
         ]
     }
