@@ -218,7 +218,7 @@ class World:
         return events if self._is_killed(lambda: handle(self._notification(keys), self.services)) else []
 
     def _notification(self, keys: tuple[str, ...]) -> dict[str, Any]:
-        return notification(keys, self.random.choice(DETAILS))
+        return notification(keys, DETAILS[len(self.events) % len(DETAILS)])
 
     def _is_killed(self, invocation: Any) -> bool:
         """Whether the invocation ended before its end, or failed."""
