@@ -4,8 +4,7 @@ Training, evaluation and serving all prepare pixels here, so that the network is
 here knows of AWS, the model or the environment.
 """
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +21,13 @@ from PIL import (  # the plugins register themselves: without these imports, Pil
     WebPImagePlugin,
 )
 
-from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
+from classifier import structure
+from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, UnsupportedImage
 
 # A photo's only picture is its main one: an embedded preview may show something else.
-pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-# Pillow's own limit is one for the whole process, and up to twice that it only warns; `Limits` stands in its place.
-Image.MAX_IMAGE_PIXELS = None
+# One thread: Lambda sells about one vCPU, and each would hold a tile of its own.
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 # Nothing else is ever opened: Pillow also speaks formats that run programs (EPS) or that nobody uses for photos.
 FORMATS = tuple(
@@ -45,6 +45,7 @@ FORMATS = tuple(
 )
 _MAGIC_BYTES = 32  # more than any of these formats needs to show what it is
 _EXIF_ORIENTATION = 0x0112
+_BAND_PIXELS = 1_000_000  # worked on at a time, in whole rows
 
 # What shows an image upright whose EXIF orientation is the key (TIFF 6.0, section "Orientation").
 _UPRIGHT = {
@@ -93,7 +94,8 @@ def decode(data: bytes, size: int, limits: Limits) -> Photo:
     width, height = image.size
     try:
         image.draft(None, (size, size))  # JPEG alone: decode at 1/2, 1/4 or 1/8, never below what is asked
-        image.load()
+        with structure.bounded_memory(image):
+            image.load()
         orientation = image.getexif().get(_EXIF_ORIENTATION)  # the plugins for TIFF and HEIF turn while they load
         square = _to_rgb(image).resize((size, size), Image.Resampling.BILINEAR)
     except Exception as error:  # decoders meet hostile bytes with whatever exception their parser stumbles into
@@ -126,35 +128,81 @@ def is_known_format(data: bytes) -> bool:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """Read the header; no pixels yet."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        structure.check_segments(data)
+        # Pillow's own limit is one for the whole process, and up to twice that it only warns. It sees to frames, too.
+        Image.MAX_IMAGE_PIXELS = 2 * limits.pixels
+        image = Image.open(structure.Pieces(data), formats=FORMATS)
+        _check_size(image, limits)
+        structure.check_image(image, data, limits.pixels)
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge(f"The image has more than {limits.pixels / 1e6:g} megapixels.") from error
     except Exception as error:
         if is_known_format(data):
             raise UnreadableImage("The image is damaged or incomplete.") from error
         raise UnsupportedImage(f"This is not an image in a format that is accepted: {', '.join(FORMATS)}.") from error
+    return image
+
+
+def _check_size(image: Image.Image, limits: Limits) -> None:
     width, height = image.size
     if width * height > limits.pixels or max(width, height) > limits.side:
         raise ImageTooLarge(
             f"The image has {width:,} × {height:,} pixels; at most {limits.pixels / 1e6:g} megapixels "
             f"and {limits.side:,} pixels a side are accepted."
         )
-    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in {"I", "F"}:
-        image = Image.fromarray(_stretched(np.asarray(image)))
-    if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, "white")
-        opaque.alpha_composite(image.convert("RGBA"))
-        image = opaque
-    return image.convert("RGB")
+    """The image in RGB, white where it is transparent.
+
+    What takes more than one step is done band after band: each step's copy of 50 megapixels would take 200 MB.
+    """
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode in {"I", "F"}:
+        convert = _stretching(image)
+    elif image.mode.startswith("I;16"):
+        convert = _narrowed
+    elif image.has_transparency_data:
+        convert = _on_white
+    else:
+        return image.convert("RGB")
+    rgb = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        rgb.paste(convert(band), (0, top))
+    return rgb
 
 
-def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Map 32-bit samples, whose white no file states, so that the darkest is black and the brightest white."""
-    samples = np.nan_to_num(values.astype(np.float64))
-    low, high = samples.min(), samples.max()
-    stretched: npt.NDArray[np.uint8] = ((samples - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
-    return stretched
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """All rows of the image, some at a time, with the number of the first of them."""
+    height = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, height):
+        yield top, image.crop((0, top, image.width, min(top + height, image.height)))
+
+
+def _on_white(band: Image.Image) -> Image.Image:
+    opaque = Image.new("RGBA", band.size, "white")
+    opaque.alpha_composite(band.convert("RGBA"))
+    return opaque.convert("RGB")
+
+
+def _narrowed(band: Image.Image) -> Image.Image:
+    """16-bit samples by their upper byte."""
+    return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
+
+
+def _stretching(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What maps 32-bit samples, whose white no file states, so that the darkest is black and the brightest white."""
+    extremes = [(samples.min(), samples.max()) for samples in (_samples(band) for _, band in _bands(image))]
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+
+    def stretch(band: Image.Image) -> Image.Image:
+        return Image.fromarray(((_samples(band) - low) / max(high - low, 1e-9) * 255).astype(np.uint8))
+
+    return stretch
+
+
+def _samples(band: Image.Image) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(band)).astype(np.float64)

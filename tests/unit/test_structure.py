@@ -1,0 +1,89 @@
+"""Where the limits on a file's structure lie: what cameras write is far within them."""
+
+import struct
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from classifier import structure
+from classifier.errors import ImageTooLarge, UnreadableImage
+from classifier.photos import Limits, decode
+from drawing import encoded, photo
+from hostile_photos import tiled_heic
+from photo_files import box, flat_webp, jpeg, rle_bmp, said_to_be, segment, with_segments
+
+LIMITS = Limits()
+SMALL = Image.new("RGB", (64, 64))
+
+
+def test_a_progressive_jpeg_may_have_32_scans() -> None:
+    assert decode(jpeg((64, 64), 31), 32, LIMITS).format == "JPEG"
+    with pytest.raises(UnreadableImage, match="too many parts"):
+        decode(jpeg((64, 64), 32), 32, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [photo() + b"\xff\xda\0\x02" * 1000, with_segments(segment(0xE2, b"\xff\xda\0\x02" * 1000))],
+    ids=["behind it", "in a segment"],
+)
+def test_what_only_looks_like_a_scan_is_none(data: bytes) -> None:
+    """In the film behind a phone's photo, or in a thumbnail."""
+    assert decode(data, 32, LIMITS).format == "JPEG"
+
+
+@pytest.mark.parametrize("disguise", [b"\xff\xd9", b"\xff\xf0\xff\xff", b"\xff\xd8\xff\xff", b"\xff\x01\xff\xff"])
+def test_scans_are_not_to_be_hidden(disguise: bytes) -> None:
+    """Behind what Pillow and libjpeg pass over."""
+    data = jpeg((64, 64), 100)
+
+    with pytest.raises(UnreadableImage, match="too many parts"):
+        structure.check_segments(data[:2] + disguise + data[2:])
+
+
+def test_a_phones_48_megapixels_are_read() -> None:
+    structure.check_boxes(tiled_heic(16, 12, (8064, 6048)), LIMITS.pixels)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda content: box(b"meta", content),
+        lambda content: struct.pack(">I4sQ", 1, b"meta", 16 + len(content)) + content,
+        lambda content: struct.pack(">I4s", 0, b"meta") + content,
+    ],
+    ids=["short", "long", "to the end"],
+)
+def test_a_box_is_read_however_its_length_is_written(written: Callable[[bytes], bytes]) -> None:
+    data = said_to_be((8000, 8000), encoded(SMALL, "HEIF"))
+    start = data.index(b"meta") - 4
+    length = int.from_bytes(data[start : start + 4])
+
+    with pytest.raises(ImageTooLarge, match="larger ones"):
+        structure.check_boxes(data[:start] + written(data[start + 8 : start + length]), LIMITS.pixels)
+
+
+def test_bytes_behind_a_heic_do_no_harm() -> None:
+    assert decode(encoded(SMALL, "HEIF") + b"\0\0\0\3junk", 32, LIMITS).format == "HEIF"
+
+
+@pytest.mark.parametrize(
+    ("data", "most"),
+    [(flat_webp((5000, 5001)), "25"), (rle_bmp((5000, 2001), b""), "10")],
+    ids=["WebP", "run-length encoded BMP"],
+)
+def test_some_kinds_have_lower_limits(data: bytes, most: str) -> None:
+    with pytest.raises(ImageTooLarge, match=f"at most {most} are accepted"):
+        decode(data, 32, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"),
+    [("_MOST_READS", "PNG"), ("_MOST_READS", "GIF"), ("_MOST_VALUES", "TIFF"), ("_MOST_BOXES", "HEIF")],
+)
+def test_files_in_too_many_parts_are_unreadable(limit: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(structure, limit, 3)
+
+    with pytest.raises(UnreadableImage):
+        decode(encoded(SMALL, name), 32, LIMITS)
