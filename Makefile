@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test stress check test-training test-container docker train evaluate clean
+.PHONY: run test stress check test-training test-container docker train evaluate bench clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
@@ -50,6 +50,9 @@ evaluate: $(TRAINING_VENV)/.training ## measures model/ on a folder of label fol
 	@test -n "$(DATA)" || { echo "Say where the photos are: make evaluate DATA=folder, with a folder for each label."; exit 1; }
 	$(TRAINING_VENV)/bin/python -m training.evaluate --data "$(DATA)" --report build/report
 
+bench: $(TRAINING_VENV)/.bench ## times everything beside other ways; writes benchmarks/README.md
+	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
+
 clean: ## removes what the commands above installed and built
 	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) build .aws-sam
 
@@ -70,6 +73,10 @@ $(VENV)/.tests: requirements.txt constraints.txt local/requirements.txt tests/re
 $(TRAINING_VENV)/.training: requirements.txt constraints.txt training/requirements.txt tests/requirements.txt | $(TRAINING_VENV)/bin/python
 	@echo "Installing TensorFlow into $(TRAINING_VENV) …"
 	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r training/requirements.txt -r tests/requirements.txt
+	@touch $@
+
+$(TRAINING_VENV)/.bench: benchmarks/requirements.txt $(TRAINING_VENV)/.training
+	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r benchmarks/requirements.txt
 	@touch $@
 
 # On its own: what the SAM CLI and checkov pin does not go together with what is tested here.

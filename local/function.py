@@ -11,7 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _MEMORY_MB = 1769  # what buys one vCPU on Lambda
 _TIMEOUT_SECONDS = 60  # the template's
@@ -127,7 +130,7 @@ def _work(connection: "Connection[str, str]", settings: dict[str, str]) -> None:
         while True:
             event = json.loads(connection.recv())
             try:
-                answer = {"answer": lambda_handler(event, Context())}
+                answer: dict[str, Any] = {"answer": lambda_handler(event, cast("LambdaContext", Context()))}
             except Exception as error:  # whatever it is, Lambda reports it
                 answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
             connection.send(json.dumps(answer))

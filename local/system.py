@@ -23,7 +23,6 @@ def run(host: str, port: int, aws_port: int) -> None:
         "TABLE_NAME": TABLE,
         "MODEL_DIR": str(_MODEL),
         "ALLOW_LOOPBACK_URLS": "1",
-        "POWERTOOLS_TRACE_DISABLED": "true",
         "POWERTOOLS_METRICS_DISABLED": "true",
     }
     concurrency = os.cpu_count() or 1

@@ -5,7 +5,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +28,6 @@ os.environ.update(
     TABLE_NAME="classifications",
     MODEL_DIR=str(ROOT / "model"),
     ALLOW_LOOPBACK_URLS="1",
-    POWERTOOLS_TRACE_DISABLED="true",
 )
 
 from api_events import api_event
@@ -91,7 +90,7 @@ def aws(session: boto3.Session) -> Iterator[Resources]:
 def loaded_services() -> Services:
     """Services whose clients talk to whichever account is mocked at the time."""
     services = Services.from_environment(os.environ)
-    services.model.check()
+    _ = services.s3, services.records, services.model  # with the credentials above: moto has its own
     return services
 
 
@@ -105,6 +104,13 @@ def services(aws: Resources, loaded_services: Services) -> Services:
 def model(loaded_services: Services) -> Model:
     """The committed model."""
     return loaded_services.model
+
+
+def having(services: Services, **parts: Any) -> Services:
+    """The same services but for these parts."""
+    changed = replace(services)
+    vars(changed).update({**vars(services), **parts})
+    return changed
 
 
 @pytest.fixture

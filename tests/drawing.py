@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from classifier.photos import register_rare_formats
+
+register_rare_formats()  # which it also writes
+
 _FLOOR = (196, 178, 150)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from classifier import photos
 from classifier.errors import PhotoError
+from classifier.limits import Limits
 
 SENDERS_FILE = "senders.csv"
 
@@ -76,7 +77,7 @@ def read_photos(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
 
     def read(index: int) -> None:
         try:
-            images[index] = photos.decode(paths[index].read_bytes(), size, photos.Limits()).pixels
+            images[index] = photos.decode(paths[index].read_bytes(), size, Limits()).pixels
         except PhotoError as error:
             raise DatasetError(f"{paths[index]}: {error}") from error
 

@@ -19,7 +19,6 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from classifier import photos
 from classifier.classify import Origin, classify
 from classifier.errors import (
     Busy,
@@ -58,11 +57,6 @@ _EXPECTED_PHOTO = 'Send {"url": "https://…"} as JSON, or the bytes of an image
 _EXPECTED_FILES = 'Send {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]} as JSON.'
 
 _resolver = APIGatewayRestResolver()
-
-
-def is_http_request(event: dict[str, Any]) -> bool:
-    """Tell a request of API Gateway's REST proxy integration."""
-    return "httpMethod" in event and isinstance(event.get("requestContext"), dict)
 
 
 def handle_request(event: dict[str, Any], context: LambdaContext, services: Services) -> dict[str, Any]:
@@ -221,9 +215,11 @@ def _classify_request() -> tuple[Classification, tuple[str, ...]]:
 
 def _requested_photo(services: Services) -> tuple[bytes, Source]:
     """The image in the body, whatever it is called, or the one behind the body's `url`."""
+    from classifier.photos import is_known_format  # noqa: PLC0415 - numpy and Pillow, which most requests do without
+
     body = _body()
     is_image = _resolver.current_event.headers.get("Content-Type", "").lower().startswith("image/")
-    if body and (is_image or photos.is_known_format(body)):
+    if body and (is_image or is_known_format(body)):
         return body, Source.BYTES
     url = _json_object(body, _EXPECTED_PHOTO).get("url")
     if not isinstance(url, str):

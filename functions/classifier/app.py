@@ -1,28 +1,20 @@
-"""The front door: which kind of event came in, and whose it is."""
+"""The front door: which kind of event came in, and whose it is. Only its owner is imported."""
+# ruff: noqa: PLC0415 - what a kind of event does not need, its cold start does not wait for
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
-from classifier.api import handle_request, is_http_request
-from classifier.backfill import handle_batch_job, is_batch_job
-from classifier.direct import handle_direct, is_direct
+from classifier import events
 from classifier.errors import InvalidRequest
 from classifier.services import Services
-from classifier.telemetry import flush_metrics, logger, tracer
-from classifier.uploads import (
-    handle_failed_event,
-    handle_queue,
-    handle_s3_event,
-    is_failed_event,
-    is_queue_event,
-    is_s3_event,
-    is_test_event,
-)
+from classifier.telemetry import flush_metrics, logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _KINDS = (
     'This function answers {"url": "https://…"}, requests of API Gateway (REST, proxy), S3 event notifications, '
@@ -38,8 +30,7 @@ _services = cache(lambda: Services.from_environment(os.environ))
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST)
-@tracer.capture_lambda_handler(capture_response=False)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
     """Answer any event that the function knows; raises `InvalidRequest` for others."""
     try:
         return dispatch(event, context, _services())
@@ -54,22 +45,30 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         flush_metrics()
 
 
-def dispatch(event: Any, context: LambdaContext, services: Services) -> dict[str, Any] | None:
+def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[str, Any] | None:
     """Hand the event to whoever answers its kind."""
     if not isinstance(event, dict):
         raise InvalidRequest(_KINDS)
-    if is_http_request(event):
+    if events.is_http_request(event):
+        from classifier.api import handle_request
+
         return handle_request(event, context, services)
-    if is_queue_event(event):
-        return handle_queue(event, context, services)
-    if is_batch_job(event):
-        return handle_batch_job(event, services)
-    if is_direct(event):
+    if events.is_direct(event):
+        from classifier.direct import handle_direct
+
         return handle_direct(event, services)
-    if is_s3_event(event):
-        return handle_s3_event(event, services)
-    if is_failed_event(event):
-        handle_failed_event(event, services)
-    elif not is_test_event(event):
+    if events.is_batch_job(event):
+        from classifier.backfill import handle_batch_job
+
+        return handle_batch_job(event, services)
+    from classifier import uploads
+
+    if events.is_queue_event(event):
+        return uploads.handle_queue(event, context, services)
+    if events.is_s3_event(event):
+        return uploads.handle_s3_event(event, services)
+    if events.is_failed_event(event):
+        uploads.handle_failed_event(event, services)
+    elif not events.is_test_event(event):
         raise InvalidRequest(_KINDS)
     return None

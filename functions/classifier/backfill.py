@@ -10,11 +10,6 @@ from classifier.telemetry import logger
 from classifier.uploads import is_upload, synchronise
 
 
-def is_batch_job(event: dict[str, Any]) -> bool:
-    """Tell an invocation by S3 Batch Operations, of either schema."""
-    return event.get("invocationSchemaVersion") in {"1.0", "2.0"} and isinstance(event.get("tasks"), list)
-
-
 def handle_batch_job(event: dict[str, Any], services: Services) -> dict[str, Any]:
     """One result for each task, in the answer's form that Batch Operations asks for.
 
@@ -24,7 +19,7 @@ def handle_batch_job(event: dict[str, Any], services: Services) -> dict[str, Any
         "invocationSchemaVersion": event["invocationSchemaVersion"],
         "treatMissingKeysAs": "PermanentFailure",
         "invocationId": event["invocationId"],
-        "results": [_result(task, services) for task in event["tasks"]],
+        "results": services.each(lambda task: _result(task, services), event["tasks"]),
     }
 
 

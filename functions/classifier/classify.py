@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from classifier import photos
 from classifier.errors import ClassifierError
 from classifier.records import Classification, Failure, Image, Source, Status
 from classifier.services import Services
@@ -34,6 +33,8 @@ class Origin:
 
 def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwatch) -> Classification:
     """Decode the photo and ask the model; raises a `PhotoError` for bytes that can never be classified."""
+    from classifier import photos  # noqa: PLC0415 - numpy and Pillow, which reading a record does without
+
     model = services.model
     with stopwatch.stage("decode"):
         photo = photos.decode(data, model.description.input_size, services.settings.limits)

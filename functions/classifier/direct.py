@@ -8,11 +8,6 @@ from classifier.services import Services
 from classifier.telemetry import Stopwatch, report
 
 
-def is_direct(event: dict[str, Any]) -> bool:
-    """Tell an event that names a photo's URL."""
-    return isinstance(event.get("url"), str)
-
-
 def handle_direct(event: dict[str, Any], services: Services) -> dict[str, float]:
     """The flat map of scores in label order; errors are raised, and so reach the caller as the invocation's error."""
     stopwatch = Stopwatch()

@@ -1,19 +1,14 @@
 """RGB pixels to calibrated scores: the interpreter. No AWS."""
 
-import sys
+import threading
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from classifier.description import NETWORK_FILE, Description
-
-# tflite-runtime ends with CPython 3.11 on Linux; ai-edge-litert succeeds it. requirements.txt has the same markers.
-if sys.platform == "linux" and sys.version_info < (3, 12):
-    from tflite_runtime.interpreter import Interpreter
-else:
-    from ai_edge_litert.interpreter import Interpreter
+from classifier.runtime import Interpreter
 
 
 class Outputs(NamedTuple):
@@ -35,24 +30,33 @@ class Prediction(NamedTuple):
 
 
 class Model:
-    """The network with its description, ready to answer. Not safe for use by several threads at once."""
+    """The network with its description, ready to answer; each thread that asks has an interpreter of its own."""
 
-    def __init__(self, directory: Path, description: Description) -> None:
-        """Read the network from the folder; raises what the runtime raises where it is not one."""
+    def __init__(self, directory: Path, description: Description, processors: int = 1) -> None:
+        """Read the network from the folder; raises what the runtime raises where it is not one.
+
+        The main thread's interpreter uses so many processors: other threads only ask beside others.
+        """
         self.description = description
-        # One thread: Lambda sells about one vCPU at the memory this function is given.
-        self._interpreter = Interpreter(model_path=str(directory / NETWORK_FILE), num_threads=1)
-        self._interpreter.allocate_tensors()
-        self._network = self._interpreter.get_signature_runner()
+        self._path = str(directory / NETWORK_FILE)
+        self._local = threading.local()
+        self._local.network = self._read_network(processors)
 
     @classmethod
     def read(cls, directory: Path) -> Self:
         """Read network and description from the folder; raises what these readings raise."""
         return cls(directory, Description.read(directory))
 
+    def _read_network(self, processors: int) -> Any:
+        interpreter = Interpreter(model_path=self._path, num_threads=processors)
+        interpreter.allocate_tensors()
+        return interpreter.get_signature_runner()
+
     def outputs(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
         """The network's raw outputs for RGB pixels of shape (input_size, input_size, 3)."""
-        outputs = self._network(pixels=pixels[np.newaxis])
+        if not hasattr(self._local, "network"):
+            self._local.network = self._read_network(1)
+        outputs = self._local.network(pixels=pixels[np.newaxis])
         return Outputs(outputs["logits"][0].astype(np.float64), float(outputs["familiarity"][0]))
 
     def predict(self, pixels: npt.NDArray[np.uint8]) -> Prediction:

@@ -6,43 +6,26 @@ here knows of AWS, the model or the environment.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import pillow_heif
 from PIL import (  # the plugins register themselves: without these imports, Pillow loads all forty at the first miss
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
     Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
 )
 
 from classifier import structure
 from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, UnsupportedImage
-
-# A photo's only picture is its main one: an embedded preview may show something else.
-# One thread: Lambda sells about one vCPU, and each would hold a tile of its own.
-pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+from classifier.limits import Limits
 
 # Nothing else is ever opened: Pillow also speaks formats that run programs (EPS) or that nobody uses for photos.
-FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        TiffImagePlugin.TiffImageFile,
-        AvifImagePlugin.AvifImageFile,
-        pillow_heif.HeifImageFile,
-    )
-)
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+_RIFF, _BRAND = b"RIFF", b"ftyp"  # WebP's first bytes; those of AVIF and HEIF from the fifth on
 _MAGIC_BYTES = 32  # more than any of these formats needs to show what it is
 _EXIF_ORIENTATION = 0x0112
 _BAND_PIXELS = 1_000_000  # worked on at a time, in whole rows
@@ -58,15 +41,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = {5, 6, 7, 8}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a photo may measure at most: bytes of its file, pixels in all, pixels of its longer side."""
-
-    file_bytes: int = 25 * 1024 * 1024
-    pixels: int = 50_000_000
-    side: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +63,15 @@ def decode(data: bytes, size: int, limits: Limits) -> Photo:
 
     Raises `ImageTooLarge`, `UnsupportedImage` or `UnreadableImage`; sizes are checked before pixels are decoded.
     """
-    check_bytes(len(data), limits)
+    limits.check_bytes(len(data))
     image = _open(data, limits)
     width, height = image.size
     try:
         image.draft(None, (size, size))  # JPEG alone: decode at 1/2, 1/4 or 1/8, never below what is asked
-        with structure.bounded_memory(image):
+        with structure.room(image, limits.pixels):
             image.load()
+            square = _to_rgb(image).resize((size, size), Image.Resampling.BILINEAR)
         orientation = image.getexif().get(_EXIF_ORIENTATION)  # the plugins for TIFF and HEIF turn while they load
-        square = _to_rgb(image).resize((size, size), Image.Resampling.BILINEAR)
     except Exception as error:  # decoders meet hostile bytes with whatever exception their parser stumbles into
         raise UnreadableImage("The image is damaged or incomplete.") from error
     if orientation in _UPRIGHT:
@@ -108,21 +82,29 @@ def decode(data: bytes, size: int, limits: Limits) -> Photo:
     return Photo(format_name, width, height, np.asarray(square))
 
 
-def check_bytes(length: int, limits: Limits) -> None:
-    """Refuse a file by its length alone, so that one too large need not be fetched."""
-    if length == 0:
-        raise UnreadableImage("The file is empty.")
-    if length > limits.file_bytes:
-        raise ImageTooLarge(
-            f"The file has {length:,} bytes; at most {limits.file_bytes:,} "
-            f"({limits.file_bytes / 2**20:g} MiB) are accepted."
-        )
-
-
 def is_known_format(data: bytes) -> bool:
     """Tell whether the first bytes are those of a format that `decode` reads."""
-    accepts: list[Callable[[bytes], bool | str]] = [a for a in (Image.OPEN[name][1] for name in FORMATS) if a]
+    accepts: list[Callable[[bytes], bool | str]] = [a for a in (Image.OPEN[name][1] for name in _readable(data)) if a]
     return any(accept(data[:_MAGIC_BYTES]) is True for accept in accepts)
+
+
+@cache
+def register_rare_formats() -> None:
+    """Teach Pillow WebP, AVIF and HEIF, whose libraries take as long to load as a photo takes to classify."""
+    import pillow_heif  # noqa: PLC0415
+    from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
+
+    # A photo's only picture is its main one: an embedded preview may show something else.
+    # One thread: each would hold a tile of its own.
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+
+def _readable(data: bytes) -> list[str]:
+    """Those of `FORMATS` that Pillow has learnt, among them whichever the data may be in."""
+    if data.startswith(_RIFF) or data[4:8] == _BRAND:
+        register_rare_formats()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
@@ -131,8 +113,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
         structure.check_segments(data)
         # Pillow's own limit is one for the whole process, and up to twice that it only warns. It sees to frames, too.
         Image.MAX_IMAGE_PIXELS = 2 * limits.pixels
-        image = Image.open(structure.Pieces(data), formats=FORMATS)
-        _check_size(image, limits)
+        image = Image.open(structure.Pieces(data), formats=_readable(data))
+        limits.check_size(*image.size)
         structure.check_image(image, data, limits.pixels)
     except PhotoError:
         raise
@@ -143,15 +125,6 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
             raise UnreadableImage("The image is damaged or incomplete.") from error
         raise UnsupportedImage(f"This is not an image in a format that is accepted: {', '.join(FORMATS)}.") from error
     return image
-
-
-def _check_size(image: Image.Image, limits: Limits) -> None:
-    width, height = image.size
-    if width * height > limits.pixels or max(width, height) > limits.side:
-        raise ImageTooLarge(
-            f"The image has {width:,} × {height:,} pixels; at most {limits.pixels / 1e6:g} megapixels "
-            f"and {limits.side:,} pixels a side are accepted."
-        )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,9 +1,11 @@
 """What outlives an invocation: settings, clients, table and model, each made once and passed to whoever needs it."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -19,34 +21,62 @@ if TYPE_CHECKING:
     from classifier.model import Model
 
 
+_MEGABYTES_OF_A_PROCESSOR = 1769  # what Lambda gives one vCPU for
+# While one photo is decoded, others come from S3 and go to DynamoDB, which takes about twice as long.
+_THREADS_OF_A_PROCESSOR = 3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
 @dataclass(frozen=True)
 class Services:
-    """Passed to every handler. The model is loaded at its first use: reading a record needs none."""
+    """Passed to every handler. Clients and model are made at their first use: no kind of event needs all of them.
+
+    `addressing` is how a bucket is named in URLs; `processors`, how many the function may use.
+    """
 
     settings: Settings
-    s3: "S3Client"
-    records: Records
-    downloader: Downloader
+    addressing: Literal["path", "virtual"]
+    processors: int = 1
+    threads: int = _THREADS_OF_A_PROCESSOR
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Make the clients; raises `SettingsError` where settings are missing. Connects to nothing yet."""
-        settings = Settings.from_environment(environment)
-        # Few and short tries: Lambda and the queue try again too, and a caller of the API waits for 29 seconds at most.
-        # Not the adaptive mode: from the first throttled request on it holds a client to twice the rate at which that
-        # has been sending, which is next to none where one environment has one photo at a time. With a photo a minute,
-        # each one would wait 2 seconds for as long as the environment lives (measured in tests/stress/test_faults.py).
-        patience = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
+        """Raises `SettingsError` where settings are missing. Connects to nothing yet."""
         # Uploads must be posted to the bucket's own region: the virtual-hosted address is the one that names it.
         # Emulators have no wildcard DNS for buckets.
         addressing: Literal["path", "virtual"] = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"
-        signing = Config(signature_version="s3v4", s3={"addressing_style": addressing})
-        return cls(
-            settings=settings,
-            s3=boto3.client("s3", config=patience.merge(signing)),
-            records=Records(boto3.client("dynamodb", config=patience), settings.table),
-            downloader=Downloader(settings.limits.file_bytes, allow_loopback=settings.allow_loopback_urls),
-        )
+        memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MEGABYTES_OF_A_PROCESSOR))
+        processors = max(1, memory // _MEGABYTES_OF_A_PROCESSOR)
+        return cls(Settings.from_environment(environment), addressing, processors, processors * _THREADS_OF_A_PROCESSOR)
+
+    def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Do the work for each item, several at a time; gives the results in the items' order, or raises."""
+        if self.threads == 1 or len(items) == 1 or threading.current_thread() is not threading.main_thread():
+            return [work(item) for item in items]
+        _ = self.s3, self.records, self.model  # made here, since nothing keeps several threads from making each its own
+        return list(self._pool.map(work, items))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads)
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """The bucket's client."""
+        signing = Config(signature_version="s3v4", s3={"addressing_style": self.addressing})
+        return boto3.client("s3", config=_patience().merge(signing))
+
+    @cached_property
+    def records(self) -> Records:
+        """The table."""
+        return Records(boto3.client("dynamodb", config=_patience()), self.settings.table)
+
+    @cached_property
+    def downloader(self) -> Downloader:
+        """What fetches strangers' URLs."""
+        return Downloader(self.settings.limits.file_bytes, allow_loopback=self.settings.allow_loopback_urls)
 
     @cached_property
     def description(self) -> Description:
@@ -61,4 +91,14 @@ class Services:
         """The network, ready to answer."""
         from classifier.model import Model  # noqa: PLC0415 - numpy and the runtime, which most requests do without
 
-        return Model(self.settings.model_directory, self.description)
+        return Model(self.settings.model_directory, self.description, self.processors)
+
+
+def _patience() -> Config:
+    """Few and short tries: Lambda and the queue try again too, and a caller of the API waits for 29 seconds at most.
+
+    Not the adaptive mode: from the first throttled request on it holds a client to twice the rate at which that has
+    been sending, which is next to none where one environment has one photo at a time. With a photo a minute, each one
+    would wait 2 seconds for as long as the environment lives (measured in tests/stress/test_faults.py).
+    """
+    return Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from classifier.photos import Limits
+from classifier.limits import Limits
 
 
 class SettingsError(Exception):

@@ -9,7 +9,6 @@ import io
 import math
 import os
 import re
-import resource
 import sys
 import threading
 from collections.abc import Iterator
@@ -51,7 +50,6 @@ _MOST_PIXELS_RARE_HEIF = 24_000_000  # 20 bytes: planes of 10 bits or transparen
 _MOST_PIXELS_RLE = 10_000_000  # Pillow decodes a BMP's run-length encoding in Python, as many in a second
 
 _MOST_AVIF_BYTES = 512 * 1024 * 1024
-_memory = threading.Lock()
 
 
 class Pieces(io.BytesIO):
@@ -116,24 +114,61 @@ def check_image(image: Image.Image, data: bytes, most_pixels: int) -> None:
         check_boxes(data, most_pixels)
 
 
-@contextmanager
-def bounded_memory(image: Image.Image) -> Iterator[None]:
-    """Let an AVIF have so much memory: what its planes measure shows only as they are decoded.
+class _Room:
+    """Pixels that photos at work share: whoever finds too few waits for others to give theirs back."""
 
-    No other thread of the process gets more in the meantime. Raises `MemoryError`, or what libavif makes of it.
-    """
-    if image.format != "AVIF" or sys.platform != "linux":
-        yield
-        return
-    with _memory:
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-        limits = [used + _MOST_AVIF_BYTES, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
-        resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    def __init__(self) -> None:
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, pixels: int, most: int) -> Iterator[None]:
+        """Hold so many, of which all together are at most `most`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + pixels <= most)
+            self._taken += pixels
         try:
             yield
         finally:
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
+
+
+_room = _Room()
+
+
+@contextmanager
+def room(image: Image.Image, most_pixels: int) -> Iterator[None]:
+    """Let threads decode photos at once that together are no larger than the largest that is accepted.
+
+    An AVIF is alone, and gets so much memory: what its planes measure shows only as they are decoded. Raises
+    `MemoryError`, or what libavif makes of it.
+    """
+    if image.format != "AVIF":
+        with _room.take(min(image.width * image.height, most_pixels), most_pixels):
+            yield
+        return
+    with _room.take(most_pixels, most_pixels), _bounded_memory():
+        yield
+
+
+@contextmanager
+def _bounded_memory() -> Iterator[None]:
+    """Let this process have so much more memory than it has, and none of its threads more."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource  # noqa: PLC0415 - not on every platform
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    limits = [used + _MOST_AVIF_BYTES, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _boxes(data: memoryview) -> list[tuple[bytes, memoryview]]:

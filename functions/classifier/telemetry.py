@@ -1,11 +1,11 @@
-"""Logs, metrics and traces: one line, one count and the stages' milliseconds for each photo."""
+"""Logs and metrics: one line, one count and the stages' milliseconds for each photo."""
 
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from classifier.records import Classification
@@ -20,7 +20,6 @@ _REVIEW_SHARE = "PhotosForReview"
 
 logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception has it already
 metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
-tracer = Tracer(service=_SERVICE, patch_modules=("botocore",))
 
 
 class Stopwatch:
@@ -31,10 +30,9 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block under `name`, in the trace too; a block that raises is not a stage that took that long."""
+        """Time the block under `name`; a block that raises is not a stage that took that long."""
         started = time.perf_counter()
-        with tracer.provider.in_subsegment(name=f"## {name}"):
-            yield
+        yield
         self.milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
 
 

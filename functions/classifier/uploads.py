@@ -19,9 +19,9 @@ from urllib.parse import unquote_plus
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from classifier import photos
 from classifier.classify import Origin, classify, failed
 from classifier.errors import Busy, InternalError, InvalidRequest, PhotoError
+from classifier.events import is_failed_event, is_s3_event, is_test_event
 from classifier.records import Classification, Conflict, Row, Source, Status
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, logger, report
@@ -62,28 +62,10 @@ def handle_queue(event: dict[str, Any], context: LambdaContext, services: Servic
 
     Among these are those that there is no time left for: were the function stopped at one, all would come again.
     """
-    failed = [message["messageId"] for message in event["Records"] if not _is_handled(message, context, services)]
+    messages = event["Records"]
+    handled = services.each(lambda message: _is_handled(message, context, services), messages)
+    failed = [message["messageId"] for message, is_handled in zip(messages, handled, strict=True) if not is_handled]
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
-
-
-def is_s3_event(event: Any) -> bool:
-    """Tell an event notification of S3 from all else."""
-    return isinstance(event, dict) and _all_records_from(event, "aws:s3")
-
-
-def is_test_event(event: Any) -> bool:
-    """Tell the message that S3 sends when a notification is set up."""
-    return isinstance(event, dict) and event.get("Event") == "s3:TestEvent"
-
-
-def is_failed_event(event: Any) -> bool:
-    """Tell the record that Lambda sends to an on-failure destination."""
-    return isinstance(event, dict) and "requestPayload" in event and "requestContext" in event
-
-
-def is_queue_event(event: dict[str, Any]) -> bool:
-    """Tell messages of SQS from all else."""
-    return _all_records_from(event, "aws:sqs")
 
 
 def is_upload(key: str) -> bool:
@@ -152,7 +134,7 @@ def _classify_object(
 ) -> Classification:
     size = answer["ContentLength"]
     try:
-        photos.check_bytes(size, services.settings.limits)
+        services.settings.limits.check_bytes(size)
         with stopwatch.stage("fetch"):
             data = answer["Body"].read()
         return classify(data, origin, services, stopwatch)
@@ -163,16 +145,20 @@ def _classify_object(
 def _synchronise_all(
     event: dict[str, Any], services: Services, *, giving_up: bool = False
 ) -> list[Classification | None]:
-    records, errors = [], []
-    for bucket, key in _objects(event):
+    def try_to_synchronise(place: tuple[str, str]) -> Classification | Exception | None:
+        bucket, key = place
         try:
-            records.append(synchronise(bucket, key, services, giving_up=giving_up))
+            return synchronise(bucket, key, services, giving_up=giving_up)
         except Exception as error:
             # Without its traceback: the first is raised, and whoever catches it logs that.
             logger.warning("An object could not be synchronised", id=key.removeprefix(PREFIX), reason=repr(error))
-            errors.append(error)
-    if errors:
-        raise errors[0]
+            return error
+
+    records = []
+    for outcome in services.each(try_to_synchronise, list(_objects(event))):
+        if isinstance(outcome, Exception):
+            raise outcome
+        records.append(outcome)
     return records
 
 
@@ -209,12 +195,3 @@ def _handle_message(body: str, services: Services) -> None:
         handle_failed_event(event, services)
     elif not is_test_event(event):
         raise InvalidRequest("The message is neither an S3 event nor a failed one.")
-
-
-def _all_records_from(event: dict[str, Any], source: str) -> bool:
-    records = event.get("Records")
-    return (
-        isinstance(records, list)
-        and bool(records)
-        and all(isinstance(record, dict) and record.get("eventSource") == source for record in records)
-    )

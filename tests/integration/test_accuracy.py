@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from classifier.limits import Limits
 from classifier.model import Model
-from classifier.photos import Limits, decode
+from classifier.photos import decode
 from conftest import ROOT
 from drawing import encoded
 from training.dataset import read_split

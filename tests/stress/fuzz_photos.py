@@ -28,15 +28,17 @@ if ENGINE == "atheris":
     with atheris.instrument_imports(include=["PIL", "pillow_heif", "classifier"]):
         from classifier import photos
         from classifier.errors import PhotoError
+        from classifier.limits import Limits
 else:
     from classifier import photos
     from classifier.errors import PhotoError
+    from classifier.limits import Limits
 
 SECONDS, MEBIBYTES = 5, 600  # of which 512 are for photos
 MAXRSS_OF_A_MEBIBYTE = 2 ** (20 if sys.platform == "darwin" else 10)
 LONGEST = 30_000  # bytes: as the longest of the photos to begin with
 SIZE = 16  # a small square, since squeezing is not what is tried
-LIMITS = photos.Limits()
+LIMITS = Limits()
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from classifier.photos import Limits
+from classifier.limits import Limits
 from drawing import encoded, garment
 from photo_files import (
     BYTE,

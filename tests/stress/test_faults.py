@@ -94,7 +94,8 @@ class Account:
 
     def restart(self) -> None:
         """Have Lambda start another execution environment."""
-        self.function = Function(Services.from_environment(os.environ), self.cloud)
+        services = replace(Services.from_environment(os.environ), threads=1)  # there is one clock
+        self.function = Function(services, self.cloud)
         self.wires.append(self.function.wire)
 
     def put(self, content: bytes) -> str:

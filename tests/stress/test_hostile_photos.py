@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier import photos
 from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, UnsupportedImage
-from classifier.photos import FORMATS, Limits, decode
+from classifier.limits import Limits
+from classifier.photos import FORMATS, decode
 from classifier.services import Services
 from classifier.uploads import PREFIX, synchronise
 from conftest import ROOT, Bucket, Scale
@@ -163,7 +163,7 @@ def test_no_pixels_are_decoded_of_an_image_that_is_too_large(loaded: list[str]) 
 
 
 def test_without_the_limits_they_are(loaded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "_check_size", lambda *_: None)
+    monkeypatch.setattr(Limits, "check_size", lambda *_: None)
     for name in FORMATS:
         image = encoded(Image.new("RGB", (64, 64)), name)
         with suppress(PhotoError):
@@ -179,7 +179,7 @@ QUICK_GUARDS = [
 GUARDS = [
     *QUICK_GUARDS,
     ("structure._MOST_STRIP_BYTES = 10**12", "TIFF, one tile"),
-    ("photos._check_size = lambda *_: None", "PNG of 14000 × 14000"),
+    ("Limits.check_size = lambda *_: None", "PNG of 14000 × 14000"),
     ("photos._BAND_PIXELS = 10**9", "large PNG, 16 bit rgba"),
     ("structure._MOST_READS = 10**9", "GIF, crumbs of a comment"),
     ("structure._MOST_SEGMENTS = 10**9", "JPEG, crumbs between scans"),

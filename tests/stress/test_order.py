@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -32,7 +33,7 @@ def world(session: boto3.Session, random: Random, unrest: float, *, versions: bo
         create_resources(session)
         # The world tells of its objects itself; nobody would empty the queue.
         session.client("s3").put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
-        services = Services.from_environment(os.environ)
+        services = replace(Services.from_environment(os.environ), threads=1)  # for what a seed decides to happen again
         if versions:
             services.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         made = World(services, random, unrest, tuple(f"{PREFIX}{number}.png" for number in range(keys)))

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +25,7 @@ from classifier import app
 from classifier.records import Classification, Source, Status
 from classifier.services import Services
 from classifier.telemetry import logger
-from conftest import CREDENTIALS, ROOT, Api, Scale, free_port
+from conftest import CREDENTIALS, ROOT, Api, Scale, free_port, having
 from drawing import encoded, garment, photo
 from local.function import Context
 from photo_server import PhotoServer
@@ -359,7 +358,7 @@ def log_of_everything(
         api_event("GET", "/health", headers=secret_header),
         {"unknown": SECRET},
     ]
-    broken = replace(services, records=cast("Any", None))
+    broken = having(services, records=None)
     for event, used in [*((event, services) for event in events), *((event, broken) for event in events)]:
         monkeypatch.setattr(app, "_services", lambda used=used: used)
         with suppress(Exception):  # Lambda's own report of an error holds its message, which callers see anyway

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from classifier.description import Description
+from classifier.limits import Limits
 from classifier.model import Model
-from classifier.photos import Limits, decode
+from classifier.photos import decode
 from conftest import ROOT
 from drawing import encoded, garment
 from training.calibration import Calibration

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from classifier.limits import Limits
 from classifier.model import Model
-from classifier.photos import Limits, decode
+from classifier.photos import decode
 from conftest import ROOT
 from drawing import encoded, garment
 from training import augment, convert, network, train

@@ -3,9 +3,8 @@
 import base64
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -20,7 +19,7 @@ from classifier.errors import ClassifierError, MethodNotAllowed
 from classifier.model import Model
 from classifier.records import Classification, Conflict, Source, Status
 from classifier.services import Services
-from conftest import Api, Bucket, handle
+from conftest import Api, Bucket, handle, having
 from drawing import encoded, garment, photo
 from local.aws import BUCKET
 from photo_server import PhotoServer
@@ -215,7 +214,7 @@ def test_what_a_url_gives_is_judged(api: Api, photo_server: PhotoServer, path: s
 
 
 def test_urls_on_loopback_are_refused_but_in_the_local_system(api: Api, photo_server: PhotoServer) -> None:
-    strict = Api(replace(api.services, downloader=Downloader(max_bytes=10**7)))
+    strict = Api(having(api.services, downloader=Downloader(max_bytes=10**7)))
 
     answer = strict.request("POST", "/predict", {"url": photo_server.serve("/photo.jpg", T_SHIRT)})
 
@@ -404,8 +403,7 @@ def test_health_is_500_when_it_does_not(api: Api) -> None:
         def check(self) -> None:
             raise RuntimeError("tensor /var/task/secret")
 
-    services = replace(api.services)
-    services.__dict__["model"] = Broken()
+    services = having(api.services, model=Broken())
 
     assert_error(Api(services).request("GET", "/health"), 500, "internal_error")
 
@@ -489,7 +487,7 @@ def test_faults_behind_the_api_are_told_apart_and_leak_nothing(
         def read(self, _: str) -> None:
             raise error
 
-    answer = Api(replace(api.services, records=cast("Any", Records()))).request("GET", "/classifications/a.jpg")
+    answer = Api(having(api.services, records=Records())).request("GET", "/classifications/a.jpg")
 
     assert_error(answer, status, code)
     assert "secret" not in answer.body

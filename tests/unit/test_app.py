@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from PIL import Image
@@ -20,9 +20,17 @@ from local.aws import Resources
 from local.function import Context
 from photo_server import PhotoServer
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 LoadEvent = Callable[[str], dict[str, Any]]
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 ID = "listing-42/front.jpg"
+
+
+def invoked(event: Any) -> Any:
+    """What Lambda gets from the function."""
+    return lambda_handler(event, cast("LambdaContext", Context()))
 
 
 def served(event: dict[str, Any], photo_server: PhotoServer) -> dict[str, Any]:
@@ -186,7 +194,7 @@ def test_the_handler_that_lambda_calls_logs_one_line_for_a_photo(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With its id, label and milliseconds by stage; and writes the metrics."""
-    answer: Any = lambda_handler(load_event("api_predict_bytes"), Context())
+    answer = invoked(load_event("api_predict_bytes"))
 
     (line,) = [vars(record) for record in caplog.records if record.message == "classified"]
     assert line["id"] == answer["multiValueHeaders"]["Location"][0].rpartition("/")[2]
@@ -215,7 +223,7 @@ def test_the_shares_of_photos_that_failed_and_that_need_review_are_measured(
     flush_metrics()  # what other tests left
     capsys.readouterr()
     for body in (photo("t-shirt"), photo("t-shirt")[:3000], encoded(Image.new("RGB", (64, 64)))):
-        lambda_handler(api_event("POST", "/predict", body=body), Context())
+        invoked(api_event("POST", "/predict", body=body))
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert [line["PhotosFailed"] for line in lines if "PhotosFailed" in line] == [[0.0], [1.0], [0.0]]
@@ -241,4 +249,4 @@ def test_where_no_emulator_answers_the_error_says_what_to_start(
     monkeypatch.setattr("classifier.app._services", lambda: Services.from_environment(os.environ))
 
     with pytest.raises(NoEndpoint, match=f"Nothing answers at {endpoint}.* is `make run` going"):
-        lambda_handler(load_event("s3"), Context())
+        invoked(load_event("s3"))

@@ -1,6 +1,5 @@
 """S3 Batch Operations: one result for each task."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from classifier.backfill import handle_batch_job
 from classifier.services import Services
-from conftest import Bucket
+from conftest import Bucket, having
 from drawing import photo
 
 
@@ -46,6 +45,6 @@ def test_what_may_pass_is_tried_again_and_nothing_else(
         def get_object(self, **_: object) -> None:
             raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")  # type: ignore[typeddict-item]
 
-    answer = handle_batch_job(job("uploads/a.jpg"), replace(services, s3=S3()))  # type: ignore[arg-type]
+    answer = handle_batch_job(job("uploads/a.jpg"), having(services, s3=S3()))
 
     assert answer["results"][0]["resultCode"] == f"{expected}Failure"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.photos import Limits, decode
+from classifier.limits import Limits
+from classifier.photos import decode
 from drawing import encoded, garment
 from training.dataset import DatasetError, fingerprint, label_folders, read_provenance, read_split
 from training.evaluate import (

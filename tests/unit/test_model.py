@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifier.limits import Limits
 from classifier.model import Model, Outputs, softmax
-from classifier.photos import Limits, decode
+from classifier.photos import decode
 from conftest import ROOT
 from drawing import encoded, garment, photo
 from training.unfamiliar import unfamiliar_pictures

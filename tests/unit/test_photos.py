@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
-from classifier.photos import FORMATS, Limits, decode, is_known_format
+from classifier.limits import Limits
+from classifier.photos import FORMATS, decode, is_known_format
 from drawing import encoded, garment, photo
 
 SIZE = 32

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.photos import Limits
+from classifier.limits import Limits
 from classifier.settings import Settings, SettingsError
 
 REQUIRED = {"BUCKET_NAME": "photos", "TABLE_NAME": "classifications", "MODEL_DIR": "/model"}

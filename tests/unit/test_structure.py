@@ -8,7 +8,8 @@ from PIL import Image
 
 from classifier import structure
 from classifier.errors import ImageTooLarge, UnreadableImage
-from classifier.photos import Limits, decode
+from classifier.limits import Limits
+from classifier.photos import decode
 from drawing import encoded, photo
 from hostile_photos import tiled_heic
 from photo_files import box, flat_webp, jpeg, rle_bmp, said_to_be, segment, with_segments

@@ -12,7 +12,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from classifier import settings as settings_module
-from classifier.photos import Limits
+from classifier.limits import Limits
 from classifier.uploads import PREFIX
 from conftest import ROOT
 from local.aws import BUCKET, TABLE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from classifier.uploads import is_failed_event
+from classifier.events import is_failed_event
 from conftest import Bucket
 from local.aws import Resources
 from local.function import FunctionError

@@ -1,0 +1,32 @@
+"""What a photo may measure, for those who refuse one before its pixels are read."""
+
+from dataclasses import dataclass
+
+from classifier.errors import ImageTooLarge, UnreadableImage
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a photo may measure at most: bytes of its file, pixels in all, pixels of its longer side."""
+
+    file_bytes: int = 25 * 1024 * 1024
+    pixels: int = 50_000_000
+    side: int = 20_000
+
+    def check_bytes(self, length: int) -> None:
+        """Refuse a file by its length alone, so that one too large need not be fetched; raises a `PhotoError`."""
+        if length == 0:
+            raise UnreadableImage("The file is empty.")
+        if length > self.file_bytes:
+            raise ImageTooLarge(
+                f"The file has {length:,} bytes; at most {self.file_bytes:,} "
+                f"({self.file_bytes / 2**20:g} MiB) are accepted."
+            )
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse an image by what its header says; raises `ImageTooLarge`."""
+        if width * height > self.pixels or max(width, height) > self.side:
+            raise ImageTooLarge(
+                f"The image has {width:,} × {height:,} pixels; at most {self.pixels / 1e6:g} megapixels "
+                f"and {self.side:,} pixels a side are accepted."
+            )
