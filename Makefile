@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test stress check test-training test-container docker train evaluate bench clean
+.PHONY: run test stress check test-training test-container test-browser screenshots docker train evaluate bench clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
@@ -22,7 +22,7 @@ test: $(VENV)/.tests ## all tests but those that need TensorFlow
 	$(VENV)/bin/python -m pytest
 
 stress: $(VENV)/.tests ## the tests that try to break it, at their whole length
-	$(VENV)/bin/python -m pytest tests/stress --whole --numprocesses 2
+	$(VENV)/bin/python -m pytest tests/stress --whole --numprocesses 2 --dist worksteal
 
 check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
 	$(VENV)/bin/ruff check
@@ -38,6 +38,12 @@ test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
 
 test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## builds the image and runs it; needs Docker
 	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
+
+test-browser: $(VENV)/.browser ## opens the seller's page in Chromium, and tries it
+	$(VENV)/bin/python -m pytest tests/browser
+
+screenshots: $(VENV)/.browser ## draws the README's picture anew
+	$(VENV)/bin/python -m pytest tests/browser --screenshots --numprocesses 0
 
 train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
 	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/ and test/ in it."; exit 1; }
@@ -68,6 +74,11 @@ $(VENV)/.local: requirements.txt constraints.txt local/requirements.txt | $(VENV
 $(VENV)/.tests: requirements.txt constraints.txt local/requirements.txt tests/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
 	@$(VENV)/bin/python $(PIP_INSTALL) -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/.browser: tests/browser/requirements.txt $(VENV)/.tests
+	@$(VENV)/bin/python $(PIP_INSTALL) -r tests/browser/requirements.txt
+	@command -v chromium >/dev/null || $(VENV)/bin/python -m playwright install --with-deps chromium
 	@touch $@
 
 $(TRAINING_VENV)/.training: requirements.txt constraints.txt training/requirements.txt tests/requirements.txt | $(TRAINING_VENV)/bin/python

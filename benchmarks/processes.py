@@ -73,6 +73,7 @@ def settings(endpoint: str) -> dict[str, str]:
         "TABLE_NAME": TABLE,
         "MODEL_DIR": str(ROOT / "model"),
         "ALLOW_LOOPBACK_URLS": "1",
+        "CURSOR_KEY": "local",
         "POWERTOOLS_LOG_LEVEL": "ERROR",
         "POWERTOOLS_METRICS_DISABLED": "true",
     }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BUCKET = "photos"
 TABLE = "classifications"
 _REGION = "us-east-1"
+_TABLE_PROPERTIES = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 _MESSAGE_LIFE = 30  # seconds until a message that nobody answered for is delivered again
 _REDELIVERIES = 3
 _BRIDGE = b"docker0"  # Docker's name for the network interface of its default network
@@ -28,11 +29,12 @@ _SIOCGIFADDR = 0x8915  # asks for an interface's address: netdevice(7)
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What the local system made in its AWS: the queue of the bucket's events and that of failed events."""
+    """What the local system made in its AWS: queues of the bucket's events, of failed ones and of announcements."""
 
     sqs: "SQSClient"
     uploads_url: str
     failures_url: str
+    announcements_url: str
 
 
 def environment(endpoint: str) -> dict[str, str]:
@@ -83,7 +85,7 @@ def create_resources(session: boto3.Session, endpoint: str | None = None) -> Res
     resources = read_template()["Resources"]
     table = resources["ClassificationsTable"]["Properties"]
     session.client("dynamodb", endpoint_url=endpoint).create_table(
-        TableName=TABLE, **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+        TableName=TABLE, **{name: table[name] for name in _TABLE_PROPERTIES}
     )
     sqs = session.client("sqs", endpoint_url=endpoint)
     dead_letters = _create_queue(sqs, "dead-letters")
@@ -95,7 +97,11 @@ def create_resources(session: boto3.Session, endpoint: str | None = None) -> Res
     s3.put_bucket_notification_configuration(
         Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [_notification(resources, _arn(sqs, uploads))]}
     )
-    return Resources(sqs, uploads, failures)
+    announcements = _create_queue(sqs, "announcements")
+    events = session.client("events", endpoint_url=endpoint)
+    events.put_rule(Name="announcements", EventPattern=json.dumps({"source": ["clothes-classifier"]}))
+    events.put_targets(Rule="announcements", Targets=[{"Id": "queue", "Arn": _arn(sqs, announcements)}])
+    return Resources(sqs, uploads, failures, announcements)
 
 
 def _notification(resources: dict[str, Any], queue_arn: str) -> Any:

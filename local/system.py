@@ -4,6 +4,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from local.announcements import Announcer
 from local.aws import BUCKET, TABLE, bridge_address, create_resources, environment, new_session, start_server
 from local.function import Function
 from local.gateway import make_gateway
@@ -23,6 +24,8 @@ def run(host: str, port: int, aws_port: int) -> None:
         "TABLE_NAME": TABLE,
         "MODEL_DIR": str(_MODEL),
         "ALLOW_LOOPBACK_URLS": "1",
+        "CURSOR_KEY": "local",
+        "EVENT_BUS": "default",
         "POWERTOOLS_METRICS_DISABLED": "true",
     }
     concurrency = os.cpu_count() or 1
@@ -40,6 +43,10 @@ def run(host: str, port: int, aws_port: int) -> None:
         for trigger in triggers:
             trigger.start()
             running.callback(trigger.join)
+        announcer = Announcer(resources.sqs, resources.announcements_url)
+        announcer.start()
+        running.callback(announcer.join)
+        running.callback(announcer.stop)
         for trigger in triggers:
             running.callback(trigger.stop)
         session.client("s3", endpoint_url=endpoint).upload_file(str(_EXAMPLE), BUCKET, f"uploads/{_EXAMPLE_ID}")
@@ -51,7 +58,8 @@ def run(host: str, port: int, aws_port: int) -> None:
 def _welcome(url: str, endpoint: str, bridge_port: int | None) -> str:
     bridge = f",\nfor containers on http://host.docker.internal:{bridge_port}" if bridge_port else ""
     return f"""
-Running. The API answers on {url}, S3, DynamoDB and SQS on {endpoint}{bridge}.
+Running. Open {url} to sell something. The API answers there too ({url}/docs),
+S3, DynamoDB and SQS on {endpoint}{bridge}.
 
   look at one      curl {url}/classifications/{_EXAMPLE_ID}
   upload a photo   aws --endpoint-url {endpoint} s3 cp photo.jpg s3://{BUCKET}/uploads/photo.jpg

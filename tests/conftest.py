@@ -28,6 +28,7 @@ os.environ.update(
     TABLE_NAME="classifications",
     MODEL_DIR=str(ROOT / "model"),
     ALLOW_LOOPBACK_URLS="1",
+    CURSOR_KEY="a key of the tests",
 )
 
 from api_events import api_event
@@ -40,6 +41,7 @@ from photo_server import PhotoServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", action="store_true", help="let tests/browser draw the README's picture anew")
     parser.addoption("--whole", action="store_true", help="run the tests of tests/stress at their whole length")
 
 
@@ -90,7 +92,7 @@ def aws(session: boto3.Session) -> Iterator[Resources]:
 def loaded_services() -> Services:
     """Services whose clients talk to whichever account is mocked at the time."""
     services = Services.from_environment(os.environ)
-    _ = services.s3, services.records, services.model  # with the credentials above: moto has its own
+    services.prepare()  # with the credentials above: moto has its own
     return services
 
 

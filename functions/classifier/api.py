@@ -11,15 +11,19 @@ from fnmatch import fnmatchcase
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlsplit
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
+from classifier.announcements import News, announce
+from classifier.batches import count, verdict
 from classifier.classify import Origin, classify
+from classifier.confirmations import confirmed
+from classifier.cursors import opened, sealed
 from classifier.errors import (
     Busy,
     ClassifierError,
@@ -30,7 +34,8 @@ from classifier.errors import (
     PhotoError,
     may_pass,
 )
-from classifier.records import Classification, Conflict, Source, Status, format_time
+from classifier.pages import page
+from classifier.records import Classification, Conflict, Filter, Source, Status, format_time
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger, report
 from classifier.uploads import PREFIX
@@ -54,7 +59,13 @@ _IMAGE_TYPES = (
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]|\$\{|^\.{1,2}$")
 _LONGEST_KEY = 1024  # bytes of UTF-8, of S3
 _EXPECTED_PHOTO = 'Send {"url": "https://…"} as JSON, or the bytes of an image with a Content-Type such as image/jpeg.'
+_EXPECTED_LABEL = 'Send {"label": "t-shirt"} as JSON.'
+_LIST_PARAMETERS = ("label", "status", "needs_review", "batch", "limit", "cursor")
+_PAGE, _LARGEST_PAGE = 20, 100
+_LARGEST_BATCH = 1000  # photos; what Lambda answers may have 6 MB
 _EXPECTED_FILES = 'Send {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]} as JSON.'
+
+Meaning = TypeVar("Meaning")
 
 _resolver = APIGatewayRestResolver()
 
@@ -92,7 +103,7 @@ def create_classification() -> Response[str]:
 @_resolver.get("/classifications/.+")
 def read_classification() -> Response[str]:
     """The classification of an upload or of an earlier request."""
-    identifier = _requested_identifier()
+    identifier = _identifier_in_path("/classifications/")
     services = _services()
     classification = services.records.read(identifier).classification or _waiting(identifier, services)
     body = json.dumps(classification.to_json(), ensure_ascii=False)
@@ -103,6 +114,64 @@ def read_classification() -> Response[str]:
     if _matches(_resolver.current_event.headers.get("If-None-Match", ""), etag):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(HTTPStatus.OK, content_types.APPLICATION_JSON, body, headers)
+
+
+@_resolver.get("/classifications")
+def list_classifications() -> Response[str]:
+    """Classifications of some kind, newest first, page by page."""
+    services = _services()
+    parameters = _parameters()
+    wanted = Filter(
+        label=_known_label(parameters["label"]) if "label" in parameters else None,
+        status=_one_of("status", parameters, {status.value: status for status in Status}),
+        needs_review=_one_of("needs_review", parameters, {"true": True, "false": False}),
+        batch=_one_batch(parameters.get("batch")),
+    )
+    limit = parameters.get("limit", str(_PAGE))
+    if not (limit.isascii() and limit.isdecimal()) or not 1 <= int(limit) <= _LARGEST_PAGE:
+        raise InvalidRequest(f"`limit` must be a number from 1 to {_LARGEST_PAGE}.")
+    key = services.settings.cursor_key
+    position = opened(parameters["cursor"], wanted, key) if "cursor" in parameters else None
+    page = services.records.page(wanted, int(limit), position)
+    return _answer(
+        HTTPStatus.OK,
+        {
+            "items": [classification.to_json() for classification in page.classifications],
+            "next_cursor": page.position and sealed(page.position, wanted, key),
+        },
+    )
+
+
+@_resolver.get("/batches/.+")
+def read_batch() -> Response[str]:
+    """How far the photos of a listing are, and what they say together."""
+    batch_id = _identifier_in_path("/batches/")
+    photos = _services().records.page(Filter(batch=batch_id), _LARGEST_BATCH).classifications
+    if not photos:
+        raise NotFound(f"There is no batch {batch_id!r}.")
+    label, confidence = verdict(photos) or (None, None)
+    answer = {
+        "batch_id": batch_id,
+        "total": len(photos),
+        **{status.value.lower(): count(photos, status) for status in Status},
+        "label": label,
+        "confidence": confidence,
+        "items": [photo.to_json() for photo in photos],
+    }
+    headers: dict[str, str | list[str]] = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if answer["pending"] else {}
+    return _answer(HTTPStatus.OK, answer, headers)
+
+
+@_resolver.put("/confirmations/.+")
+def confirm() -> Response[str]:
+    """The seller agrees with the label, or says the right one."""
+    identifier = _identifier_in_path("/confirmations/")
+    label = _json_object(_body(), _EXPECTED_LABEL).get("label")
+    if not isinstance(label, str):
+        raise InvalidRequest(f"`label` is missing or not a string. {_EXPECTED_LABEL}")
+    classification = confirmed(identifier, _known_label(label), _services().records)
+    announce(News.CONFIRMED, classification, _services())
+    return _answer(HTTPStatus.OK, classification.to_json())
 
 
 @_resolver.post("/uploads")
@@ -155,10 +224,29 @@ def check_health() -> Response[str]:
     return _answer(HTTPStatus.OK, {"status": "ok", "model_version": model.description.version})
 
 
+@_resolver.get("/")
+def show_page() -> Response[str]:
+    """For sellers, in their browsers."""
+    services = _services()
+    form = _upload_form("any", _IMAGE_TYPES[0], services)
+    return _page("seller", "{0.scheme}://{0.netloc}".format(urlsplit(form["url"])))
+
+
+@_resolver.get("/docs")
+def show_docs() -> Response[str]:
+    """For developers: what `GET /openapi.json` says, to read."""
+    return _page("docs")
+
+
 @_resolver.get("/openapi.json")
 def describe() -> Response[str]:
     """All of this, for machines."""
-    return _answer(HTTPStatus.OK, {**_openapi(), "servers": [{"url": _resolver.context["prefix"] or "/"}]})
+    document = _openapi()
+    components = document["components"]
+    known = {**components["schemas"]["KnownLabel"], "enum": _services().description.labels}
+    components = {**components, "schemas": {**components["schemas"], "KnownLabel": known}}
+    servers = [{"url": _resolver.context["prefix"] or "/"}]
+    return _answer(HTTPStatus.OK, {**document, "servers": servers, "components": components})
 
 
 @_resolver.exception_handler(ClassifierError)
@@ -181,6 +269,7 @@ def explain_no_route(_: NotFoundError) -> Response[str]:
 def explain_fault(error: Exception) -> Response[str]:
     """Anything unforeseen: the log tells all of it, the caller learns that it is our fault."""
     if isinstance(error, Conflict) or may_pass(error):  # another try has another id
+        logger.warning("A request met a fault that may pass", reason=repr(error))
         return _refusal(Busy("The service is busy; try again in a moment."))
     logger.exception("A request failed")
     return _refusal(InternalError("The service failed to answer. The fault is ours; try again later."))
@@ -209,6 +298,7 @@ def _classify_request() -> tuple[Classification, tuple[str, ...]]:
     with stopwatch.stage("store"):
         expires_at = classification.created_at + timedelta(days=services.settings.retention_days)
         services.records.create([classification], expires_at)
+        announce(News.CLASSIFIED, classification, services)
     report(classification, stopwatch)
     return classification, services.description.labels
 
@@ -247,6 +337,38 @@ def _json_object(body: bytes, expected: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InvalidRequest(f"The body is not a JSON object. {expected}")
     return content
+
+
+def _parameters() -> dict[str, str]:
+    """Those of the query, each of them known and said once."""
+    said = _resolver.current_event.raw_event.get("multiValueQueryStringParameters") or {}
+    for name, values in said.items():
+        if name not in _LIST_PARAMETERS:
+            raise InvalidRequest(f"There is no parameter {name!r}; there are {', '.join(_LIST_PARAMETERS)}.")
+        if len(values) > 1:
+            raise InvalidRequest(f"`{name}` is there {len(values)} times.")
+    return {name: values[0] for name, values in said.items()}
+
+
+def _one_of(name: str, parameters: dict[str, str], meanings: dict[str, Meaning]) -> Meaning | None:
+    if name not in parameters:
+        return None
+    if parameters[name] not in meanings:
+        raise InvalidRequest(f"`{name}` must be one of {', '.join(meanings)}.")
+    return meanings[parameters[name]]
+
+
+def _one_batch(batch: str | None) -> str | None:
+    if batch == "":
+        raise InvalidRequest("`batch` is empty.")
+    return batch
+
+
+def _known_label(label: str) -> str:
+    labels = _services().description.labels
+    if label not in labels:
+        raise InvalidRequest(f"There is no label {label!r}; there are {', '.join(labels)}.")
+    return label
 
 
 def _requested_files() -> list[tuple[str, str]]:
@@ -307,9 +429,9 @@ def _upload_form(identifier: str, content_type: str, services: Services) -> dict
     return form
 
 
-def _requested_identifier() -> str:
-    """The id in the path, with what is percent-encoded decoded."""
-    encoded = _resolver.current_event.path.removeprefix("/classifications/")
+def _identifier_in_path(prefix: str) -> str:
+    """The id behind the prefix, with what is percent-encoded decoded."""
+    encoded = _resolver.current_event.path.removeprefix(prefix)
     try:
         identifier = unquote(encoded, errors="strict")
     except UnicodeDecodeError as error:  # no key is spelt like that: S3's are UTF-8
@@ -371,6 +493,17 @@ def _routed_path(event: dict[str, Any]) -> str:
     path: str = event.get("path") or "/"
     stage = event["requestContext"].get("stage")
     return path.removeprefix(f"/{stage}") if stage and path.startswith(f"/{stage}/") else path
+
+
+def _page(name: str, uploads: str = "") -> Response[str]:
+    html, policy = page(name, _resolver.context["prefix"], uploads)
+    headers: dict[str, str | list[str]] = {
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-cache",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(HTTPStatus.OK, "text/html; charset=utf-8", html, headers)
 
 
 def _answer(

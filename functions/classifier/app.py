@@ -28,6 +28,12 @@ class NoEndpoint(Exception):
 
 _services = cache(lambda: Services.from_environment(os.environ))
 
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
+    # Nobody waits for such a start, and what it makes is there for all events.
+    from classifier import api, photos, uploads  # noqa: F401
+
+    _services().prepare()
+
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:

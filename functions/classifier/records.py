@@ -4,9 +4,11 @@ Every write is a compare-and-swap: it names the row that the writer read before 
 `Conflict` if somebody wrote since. `uploads` says why that alone keeps the newest photo's record.
 """
 
+import hashlib
+import heapq
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -82,6 +84,11 @@ class Classification:
         return next(iter(self.scores), None)
 
     @property
+    def listed_label(self) -> str | None:
+        """The label under which the photo is listed: what its seller says counts, not what the model says."""
+        return self.confirmed_label or self.label
+
+    @property
     def batch_id(self) -> str | None:
         """The listing that an upload belongs to: the first folder of its key."""
         folder, slash, _ = self.id.partition("/")
@@ -142,12 +149,31 @@ class Row:
     """What the table held for an id when it was read.
 
     `revision` names that state of the row; None where there was no row. `classification` is None for a row that says
-    that the photo was removed, and for one that has expired.
+    that the photo was removed, and for one that has expired. `expires_at` is None for one that does not.
     """
 
     id: str
     revision: str | None
     classification: Classification | None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which classifications a list is of; None stands for any."""
+
+    label: str | None = None
+    status: Status | None = None
+    needs_review: bool | None = None
+    batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list's classifications, newest first; `position` is where the rest begins, None if there is none."""
+
+    classifications: list[Classification]
+    position: str | None
 
 
 class Records:
@@ -169,11 +195,57 @@ class Records:
         if "ConsumedCapacity" not in answer:
             raise Busy("The record could not be read; try again in a moment.")
         item = {name: _DESERIALISE(value) for name, value in answer.get("Item", {}).items()}
-        # DynamoDB deletes expired items within days, not at once.
-        alive = "status" in item and item.get("expires_at", float("inf")) > datetime.now(UTC).timestamp()
+        alive = "status" in item and _is_alive(item)
         return Row(
-            identifier, item.get("revision"), Classification.from_json(_without_decimals(item)) if alive else None
+            identifier,
+            item.get("revision"),
+            Classification.from_json(_without_decimals(item)) if alive else None,
+            datetime.fromtimestamp(int(item["expires_at"]), UTC) if "expires_at" in item else None,
         )
+
+    def page(self, wanted: Filter, limit: int, position: str | None = None) -> Page:
+        """Up to `limit` of those that are wanted, from the position on, newest first; as of about a second ago.
+
+        Reads at most `limit` + 1 items of each of four partitions, or `_MOST_READ` of a batch, however many there are;
+        so a page of a batch may hold fewer than `limit` and yet not be the last.
+        """
+        index, keys = _partitions(wanted)
+        items = heapq.merge(
+            *(self._newest_first(index, key, position, limit + 1) for key in keys),
+            key=lambda item: str(item["moment"]),
+            reverse=True,
+        )
+        found: list[Classification] = []
+        for read, item in enumerate(items):
+            if len(found) == limit or read == _MOST_READ:
+                return Page(found, position)
+            position = item["moment"]
+            if _is_alive(item):
+                classification = Classification.from_json(_without_decimals(item))
+                if _fits(classification, wanted):
+                    found.append(classification)
+        return Page(found, None)
+
+    def _newest_first(self, index: str, key: str, position: str | None, page: int) -> Iterator[dict[str, Any]]:
+        """The items of a partition that are older than the position, page by page as they are asked for."""
+        values = {":key": {"S": key}, **({":position": {"S": position}} if position else {})}
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=index,
+                KeyConditionExpression="#key = :key" + (" AND moment < :position" if position else ""),
+                ExpressionAttributeNames={"#key": index.removeprefix("by_")},
+                ExpressionAttributeValues=values,
+                ScanIndexForward=False,
+                Limit=min(page, _MOST_READ),
+                **start,
+            )
+            for item in answer["Items"]:
+                yield {name: _DESERIALISE(value) for name, value in item.items()}
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
         """Store the classification in place of the row read before; raises `Conflict` if that has changed."""
@@ -223,7 +295,61 @@ _SERIALISE = TypeSerializer().serialize
 
 def _item(classification: Classification, expires_at: datetime | None) -> dict[str, Any]:
     item = json.loads(json.dumps(classification.to_json()), parse_float=Decimal)  # boto3 refuses floats
+    item |= _index_keys(classification)
     return item if expires_at is None else {**item, "expires_at": int(expires_at.timestamp())}
+
+
+# Three indexes, each newest first by `moment`: `by_state`, `by_labelled` and `by_batch`. A list that is asked for by
+# status, review or label, or several of these, is then the merge of at most four partitions, and reads nothing else.
+
+_REVIEW = "REVIEW"  # the state of what is SUCCEEDED and needs review; other states are called as their status
+_STATES = {  # to the status and `needs_review` of what is in each
+    Status.PENDING.value: (Status.PENDING, False),
+    Status.SUCCEEDED.value: (Status.SUCCEEDED, False),
+    _REVIEW: (Status.SUCCEEDED, True),
+    Status.FAILED.value: (Status.FAILED, True),
+}
+_MOST_READ = 1000  # items for one page
+_LONGEST_KEY = 1024  # bytes, of an object in S3
+
+
+def _index_keys(classification: Classification) -> dict[str, str]:
+    is_review = classification.status is Status.SUCCEEDED and classification.needs_review
+    state = _REVIEW if is_review else classification.status.value
+    # An id is longer than a key of an index may be.
+    place = hashlib.sha256(classification.id.encode()).hexdigest()[:16]
+    keys = {"state": state, "moment": f"{format_time(classification.created_at)}#{place}"}
+    if classification.listed_label:
+        keys["labelled"] = f"{classification.listed_label}#{state}"
+    if classification.batch_id:
+        keys["batch"] = classification.batch_id
+    return keys
+
+
+def _partitions(wanted: Filter) -> tuple[str, list[str]]:
+    """The index that serves the list, and the keys of those of its partitions that hold what is wanted."""
+    if wanted.batch is not None:
+        return "by_batch", [wanted.batch] if len(wanted.batch.encode()) <= _LONGEST_KEY else []
+    states = [
+        state
+        for state, (status, needs_review) in _STATES.items()
+        if wanted.status in {None, status} and wanted.needs_review in {None, needs_review}
+    ]
+    return ("by_state", states) if wanted.label is None else ("by_labelled", [f"{wanted.label}#{s}" for s in states])
+
+
+def _fits(classification: Classification, wanted: Filter) -> bool:
+    """Whether it is what is wanted: by a batch's partition that is not said."""
+    return (
+        wanted.label in {None, classification.listed_label}
+        and wanted.status in {None, classification.status}
+        and wanted.needs_review in {None, classification.needs_review}
+    )
+
+
+def _is_alive(item: Mapping[str, Any]) -> bool:
+    """DynamoDB deletes expired items within days, not at once."""
+    return bool(item.get("expires_at", float("inf")) > datetime.now(UTC).timestamp())
 
 
 def _serialised(item: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from classifier.records import Records
 from classifier.settings import Settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
 
     from classifier.model import Model
@@ -55,8 +56,14 @@ class Services:
         """Do the work for each item, several at a time; gives the results in the items' order, or raises."""
         if self.threads == 1 or len(items) == 1 or threading.current_thread() is not threading.main_thread():
             return [work(item) for item in items]
-        _ = self.s3, self.records, self.model  # made here, since nothing keeps several threads from making each its own
+        self.prepare()  # nothing keeps several threads from making each its own
         return list(self._pool.map(work, items))
+
+    def prepare(self) -> None:
+        """Make now what events of the bucket need."""
+        _ = self.s3, self.records, self.model
+        if self.settings.event_bus:
+            _ = self.events
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -72,6 +79,11 @@ class Services:
     def records(self) -> Records:
         """The table."""
         return Records(boto3.client("dynamodb", config=_patience()), self.settings.table)
+
+    @cached_property
+    def events(self) -> "EventBridgeClient":
+        """The client of the bus of events."""
+        return boto3.client("events", config=_patience())
 
     @cached_property
     def downloader(self) -> Downloader:

@@ -24,6 +24,8 @@ class Settings:
     retention_days: int
     review_threshold: float | None
     allow_loopback_urls: bool
+    cursor_key: str
+    event_bus: str | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -47,6 +49,8 @@ class Settings:
             retention_days=reader.whole_number("RETENTION_DAYS", 365),
             review_threshold=reader.share("REVIEW_THRESHOLD"),
             allow_loopback_urls=allow_loopback_urls,
+            cursor_key=reader.required("CURSOR_KEY"),
+            event_bus=environment.get("EVENT_BUS") or None,
         )
         if reader.problems:
             raise SettingsError("; ".join(reader.problems))

@@ -17,6 +17,7 @@ _SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "classifier")
 # One or zero for each photo: their average is the share.
 _FAILED_SHARE = "PhotosFailed"
 _REVIEW_SHARE = "PhotosForReview"
+_AGREED_SHARE = "SellersAgreed"
 
 logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception has it already
 metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
@@ -63,6 +64,11 @@ def count_failure(code: str) -> None:
     """Count a photo that has no label, by the code of its error."""
     _count("Failed", "code", code)
     metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=1)
+
+
+def count_confirmation(*, agrees: bool) -> None:
+    """Count a seller's word on a label of the model's."""
+    metrics.add_metric(name=_AGREED_SHARE, unit=MetricUnit.Count, value=int(agrees))
 
 
 def flush_metrics() -> None:

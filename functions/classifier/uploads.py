@@ -19,6 +19,7 @@ from urllib.parse import unquote_plus
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
+from classifier.announcements import News, announce
 from classifier.classify import Origin, classify, failed
 from classifier.errors import Busy, InternalError, InvalidRequest, PhotoError
 from classifier.events import is_failed_event, is_s3_event, is_test_event
@@ -99,6 +100,7 @@ def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giv
         code = error.response["Error"]["Code"]
         if code in {"304", "NotModified"} and row.classification:
             services.records.write(row.classification, replacing=row)
+            announce(News.CLASSIFIED, row.classification, services)  # who wrote it may have ended before it could
             return row.classification
         if code == "NoSuchKey":  # not any 404, which a missing bucket has too
             services.records.mark_removed(row, datetime.now(UTC) + _TOMBSTONE_LIFE)
@@ -115,6 +117,7 @@ def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giv
         classification = replace(classification, confirmed_label=row.classification.confirmed_label)
     with stopwatch.stage("store"):
         services.records.write(classification, replacing=row)
+        announce(News.CLASSIFIED, classification, services)
     report(classification, stopwatch)
     return classification
 

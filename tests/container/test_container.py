@@ -156,7 +156,13 @@ def test_the_image_holds_what_the_function_uses_and_little_more(python: str) -> 
     assert image - base <= MOST_ADDED
     assert run("docker", "run", "--rm", "--entrypoint", "python", IMAGE, "--version").startswith(f"Python {python}.")
     package = ROOT / "functions" / "classifier"
-    code = {f"/var/task/classifier/{path.name}" for path in (*package.glob("*.py"), package / "openapi.json")}
+    files = [
+        *package.glob("*.py"),
+        package / "openapi.json",
+        *package.glob("pages/*.py"),
+        *package.glob("pages/*.html"),
+    ]
+    code = {f"/var/task/classifier/{path.relative_to(package)}" for path in files}
     model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json")}
     assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt", "/var/task/constraints.txt"}
     named = {package["name"] for package in json.loads(packages)}

@@ -2,16 +2,20 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from PIL import Image
 
+from classifier.batches import verdict
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
 from conftest import ROOT
 from drawing import encoded
+from listings import record
 from training.dataset import read_split
 from training.evaluate import evaluate
 
@@ -34,6 +38,33 @@ def test_the_model_is_as_good_as_its_description_says(model: Model) -> None:
     for name, tolerance in {"n": 0, "accuracy": 2.5 / measured["n"], "macro_f1": 0.01, "passed": 0.01}.items():
         assert measured[name] == pytest.approx(described[name], abs=tolerance), name
     assert measured["calibration_error"] == pytest.approx(described["calibration_error"], abs=0.01)
+
+
+@needs_photos
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_several_photos_of_a_label_tell_it_better_than_one(
+    model: Model, size: int, record_property: Callable[[str, object], None]
+) -> None:
+    """In groups drawn at random from the test photos; those of one piece by one seller would be more alike."""
+    split = read_split(DATA / "test", model.description.input_size, model.description.labels)
+    photos = [record(0, scores=ranked(model.predict(image).scores)) for image in split.images]
+    right = sum(photo.label == split.labels[target] for photo, target in zip(photos, split.targets, strict=True))
+    groups = right_groups = 0
+    random = Random(0)
+    for target, label in [*enumerate(split.labels)] * 20:
+        members = [photo for photo, other in zip(photos, split.targets, strict=True) if other == target]
+        random.shuffle(members)
+        for start in range(0, len(members) - size + 1, size):
+            groups += 1
+            right_groups += (verdict(members[start : start + size]) or ("", 0))[0] == label
+
+    assert right_groups / groups > right / len(photos)
+    record_property(f"right verdicts of {size} photos, of 1,000", round(1000 * right_groups / groups))
+    record_property(f"right answers to one photo, of 1,000 ({size})", round(1000 * right / len(photos)))
+
+
+def ranked(scores: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda item: item[1], reverse=True))
 
 
 @needs_photos

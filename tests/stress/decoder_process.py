@@ -59,6 +59,7 @@ def decode(path: Path, output: int) -> None:
 
 def main() -> None:
     """One file after the other, in the order of their names."""
+    photos.register_rare_formats()  # or it would undo what a statement does
     for statement in sys.argv[2:]:
         exec(statement, {thing.__name__.rpartition(".")[2]: thing for thing in WITHIN_REACH})  # noqa: S102 - the test's own
     buffer = io.BytesIO()

@@ -27,6 +27,7 @@ from classifier.services import Services
 from classifier.telemetry import logger
 from conftest import CREDENTIALS, ROOT, Api, Scale, free_port, having
 from drawing import encoded, garment, photo
+from listings import record, store
 from local.function import Context
 from photo_server import PhotoServer
 from running import System, running
@@ -198,7 +199,9 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda inner: (
             st.lists(inner, max_size=4)
-            | st.dictionaries(st.sampled_from(["url", "files", "name", "content_type"]) | st.text(), inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["url", "files", "name", "content_type", "label"]) | st.text(), inner, max_size=4
+            )
         ),
         max_leaves=12,
     )
@@ -211,6 +214,9 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
         | st.sampled_from([encoded(garment("pants", (8, 8)), "PNG")]).map(lambda data: data[: len(data) // 2])
     )
     types = st.sampled_from(["application/json", "image/jpeg", "text/plain", "multipart/form-data", "", "\u00e9;;="])
+    places = [("POST", path) for path in ("/predict", "/classifications", "/uploads")]
+    places.append(("PUT", "/confirmations/listing-1/1.jpg"))
+    store(api.services, [record(1)])
     tried = 0
 
     @settings(
@@ -219,17 +225,61 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(["/predict", "/classifications", "/uploads"]), bodies, types)
-    def search(path: str, body: bytes, content_type: str) -> None:
+    @given(st.sampled_from(places), bodies, types)
+    def search(place: tuple[str, str], body: bytes, content_type: str) -> None:
         nonlocal tried
         tried += 1
-        answer = api.request("POST", path, body=body, headers={"Content-Type": content_type})
-        assert 400 <= answer.status < 500 or (path, answer.status) == ("/uploads", 201)
+        answer = api.request(*place, body=body, headers={"Content-Type": content_type})
+        assert 400 <= answer.status < 500 or (place[1], answer.status) == ("/uploads", 201)
         if answer.status != 201:
             assert set(answer.json) == {"error", "request_id"}
 
     search()
     record_property("bodies", tried)
+
+
+# Queries
+
+LISTS = "/classifications"
+
+
+def test_any_query_gets_a_clear_answer(api: Api, scale: Scale, record_property: Record) -> None:
+    """Cursors that are made up, of another list, or cut; labels and values of any text: 4xx, or what fits."""
+    store(api.services, [record(number) for number in range(6)])
+    given_out = [
+        api.request("GET", LISTS, query={"limit": "1", **query}).json["next_cursor"]
+        for query in ({}, {"label": "hat"}, {"status": "SUCCEEDED"})
+    ]
+    cursors = st.sampled_from(given_out) | st.sampled_from(given_out).map(lambda cursor: cursor[:-4]) | st.text()
+    values = {
+        "label": st.sampled_from(["hat", "dress"]) | st.text(),
+        "status": st.sampled_from([*Status]) | st.text(),
+        "needs_review": st.sampled_from(["true", "false"]) | st.text(),
+        "batch": st.sampled_from(["listing-1"]) | st.text(),
+        "limit": st.integers(-1, 200).map(str) | st.text(),
+        "cursor": cursors,
+    }
+    tried = 0
+
+    @settings(
+        max_examples=scale.of(5_000, short=200),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.fixed_dictionaries({}, optional=values))
+    def search(query: dict[str, str]) -> None:
+        nonlocal tried
+        tried += 1
+        answer = api.request("GET", LISTS, query=query)
+        assert answer.status in {200, 400}, query
+        for item in answer.json.get("items", []):
+            assert query.get("label") in {None, item["label"]}
+            assert query.get("status") in {None, item["status"]}
+            assert query.get("batch") in {None, item["batch_id"]}
+
+    search()
+    record_property("queries", tried)
 
 
 # Presigned forms: S3 enforces their policies, which the emulator does not. So what S3 does is done here.

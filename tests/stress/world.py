@@ -148,13 +148,13 @@ class World:
 
     # What everybody sees.
 
-    def expected(self, key: str) -> str | None:
-        """The label of the object that the key holds now; "" for one that is no photo, None for none."""
+    def expected(self, key: str) -> tuple[str, str] | None:
+        """Label and ETag of the object that the key holds now; the label is "" for one that is no photo."""
         try:
-            body = self.services.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            answer = self.services.s3.get_object(Bucket=BUCKET, Key=key)
         except ClientError:
             return None
-        return CONTENTS.get(body, "")
+        return CONTENTS.get(answer["Body"].read(), ""), answer["ETag"].strip('"')
 
     def known(self, key: str) -> Classification | None:
         """The key's record."""
@@ -185,7 +185,7 @@ class World:
         self._disturb("after")
 
     def _disturb(self, when: str) -> None:
-        if self.random.random() >= self.unrest or not 0 < self.depth <= 2:
+        if not 0 < self.depth <= 2 or self.random.random() >= self.unrest:
             return
         if self.random.random() < 0.3:
             self.counts[f"killed {when} a call"] += 1
@@ -262,10 +262,12 @@ def faults(world: World) -> list[str]:
         if expected is None:
             if record is not None:
                 wrong.append(f"{key} is gone, its record says {record.label}")
-        elif record is None:
-            wrong.append(f"{key} holds {expected!r} and has no record")
-        elif record.label != (expected or None) and (record.failure is None or record.failure.code != "internal_error"):
-            wrong.append(f"{key} holds {expected!r}, its record says {record.label}")
-        elif cast("Any", record.image).etag != world.services.s3.head_object(Bucket=BUCKET, Key=key)["ETag"].strip('"'):
+            continue
+        label, etag = expected
+        if record is None:
+            wrong.append(f"{key} holds {label!r} and has no record")
+        elif record.label != (label or None) and (record.failure is None or record.failure.code != "internal_error"):
+            wrong.append(f"{key} holds {label!r}, its record says {record.label}")
+        elif cast("Any", record.image).etag != etag:
             wrong.append(f"{key}: the record is of another object")
     return wrong

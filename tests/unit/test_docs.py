@@ -9,7 +9,9 @@ TESTS = ROOT / "tests"
 
 
 def test_every_test_that_the_threat_model_names_exists() -> None:
-    named = set(re.findall(r"`((?:stress|unit|integration|training)/\w+\.py)(?:::(\w+))?`", read("threat-model.md")))
+    named = set(
+        re.findall(r"`((?:stress|unit|integration|training|browser)/\w+\.py)(?:::(\w+))?`", read("threat-model.md"))
+    )
 
     assert len(named) > 10
     assert [name for name, _ in named if not (TESTS / name).is_file()] == []

@@ -7,14 +7,22 @@ import pytest
 from classifier.limits import Limits
 from classifier.settings import Settings, SettingsError
 
-REQUIRED = {"BUCKET_NAME": "photos", "TABLE_NAME": "classifications", "MODEL_DIR": "/model"}
+REQUIRED = {"BUCKET_NAME": "photos", "TABLE_NAME": "classifications", "MODEL_DIR": "/model", "CURSOR_KEY": "key"}
 
 
 def test_defaults_are_those_of_the_contract() -> None:
     settings = Settings.from_environment(REQUIRED)
 
     assert settings == Settings(
-        "photos", "classifications", Path("/model"), Limits(), 365, review_threshold=None, allow_loopback_urls=False
+        "photos",
+        "classifications",
+        Path("/model"),
+        Limits(),
+        365,
+        review_threshold=None,
+        allow_loopback_urls=False,
+        cursor_key="key",
+        event_bus=None,
     )
     assert settings.limits == Limits(25 * 1024 * 1024, 50_000_000, 20_000)
 
@@ -37,7 +45,7 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"TABLE_NAME": "", "MAX_IMAGE_BYTES": "many", "RETENTION_DAYS": "-1"})
 
-    for name in ("BUCKET_NAME", "TABLE_NAME", "MODEL_DIR", "MAX_IMAGE_BYTES", "RETENTION_DAYS"):
+    for name in ("BUCKET_NAME", "TABLE_NAME", "MODEL_DIR", "MAX_IMAGE_BYTES", "RETENTION_DAYS", "CURSOR_KEY"):
         assert name in str(raised.value)
 
 

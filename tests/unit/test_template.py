@@ -64,12 +64,14 @@ ACTIONS_BY_CALL = {
     "generate_presigned_post": {"s3:PutObject"},
     "get_item": {"dynamodb:GetItem"},
     "put_item": {"dynamodb:PutItem"},
+    "query": {"dynamodb:Query"},
+    "put_events": {"events:PutEvents"},
     "transact_write_items": {"dynamodb:PutItem"},
 }
 
 
 def test_the_function_may_do_what_its_code_calls_and_nothing_else() -> None:
-    calls = set(re.findall(r"(?:s3|_client)\.([a-z_]+)\(", "\n".join(SOURCES.values())))
+    calls = set(re.findall(r"(?:s3|_client|services\.events)\.([a-z_]+)\(", "\n".join(SOURCES.values())))
 
     assert calls == set(ACTIONS_BY_CALL)
     assert allowed_actions() == set().union(*ACTIONS_BY_CALL.values())
@@ -130,12 +132,17 @@ def test_the_bucket_is_spoken_to_over_tls_alone() -> None:
 
 
 def test_the_api_asks_for_keys_and_is_throttled() -> None:
-    """But for its health, which load balancers and alarms ask for."""
+    """But for its health, which load balancers and alarms ask for, and for the pages, which browsers open."""
     api = RESOURCES["Api"]["Properties"]
     routes = {name: event["Properties"] for name, event in FUNCTION["Events"].items() if event["Type"] == "Api"}
 
     assert api["Auth"]["ApiKeyRequired"]
-    assert [route["Path"] for route in routes.values() if "Auth" in route] == ["/health"]
+    assert [route["Path"] for route in routes.values() if "Auth" in route] == [
+        "/health",
+        "/",
+        "/docs",
+        "/openapi.json",
+    ]
     assert api["Auth"]["UsagePlan"]["Throttle"]["RateLimit"] == {"Ref": "RequestsPerSecond"}
     assert api["MethodSettings"][0]["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
 

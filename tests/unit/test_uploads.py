@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote_plus
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from api_events import s3_event
 from classifier import uploads
 from classifier.errors import Busy
 from classifier.records import Classification, Status
@@ -22,19 +22,6 @@ from local.function import Context
 
 T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
 KEY, ID = "uploads/listing-42/front.jpg", "listing-42/front.jpg"
-
-
-def s3_event(*keys: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "eventSource": "aws:s3",
-                "eventName": name,
-                "s3": {"bucket": {"name": BUCKET}, "object": {"key": quote_plus(key)}},
-            }
-            for key in keys
-        ]
-    }
 
 
 def failed_event(*keys: str) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""The pages: what a browser is told beside them, and that they load nothing from elsewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from classifier.pages import page
+from conftest import ROOT, Api
+
+FILES = sorted((ROOT / "functions" / "classifier" / "pages").glob("*.html"))
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_comes_with_a_strict_policy(api: Api, path: str) -> None:
+    answer = api.request("GET", path)
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'none'"
+    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy["script-src"])
+    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy["style-src"])
+
+
+def test_photos_may_go_to_the_bucket_and_nowhere_else(api: Api) -> None:
+    form = api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}).json["items"][
+        0
+    ]
+
+    policy = api.request("GET", "/").headers["content-security-policy"]
+
+    (allowed,) = re.findall(r"connect-src 'self' (\S+);", policy)
+    assert form["url"].startswith(f"{allowed}/")
+    assert "connect-src 'self' ;" in api.request("GET", "/docs").headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("stage", [None, "prod"])
+def test_a_page_finds_the_api_behind_a_stage(api: Api, stage: str | None) -> None:
+    body = api.request("GET", "/", stage=stage).body
+
+    assert f'<meta name="api" content="{"/prod" if stage else ""}">' in body
+
+
+def test_what_is_put_into_a_page_is_escaped() -> None:
+    html, _ = page("seller", '"><script>')
+
+    assert '"><script>' not in html.partition("<style>")[0]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_page_loads_nothing_from_elsewhere(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
+    assert not re.search(r"@import|url\(", text)
+    assert "innerHTML" not in text
+    assert " style=" not in text
