@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from classifier.errors import Busy, InvalidRequest, NotFound
-from classifier.records import Classification, Conflict, Records, Status
+from classifier.errors import Busy, NotFound
+from classifier.records import Classification, Conflict, Records
 from classifier.telemetry import count_confirmation
 
 _ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
@@ -12,15 +12,13 @@ _ATTEMPTS = 10  # each lost race means that somebody else moved the record forwa
 def confirmed(identifier: str, label: str, records: Records) -> Classification:
     """Keep the label that the seller says, beside the model's; gives the classification with it.
 
-    Raises `NotFound`, `InvalidRequest` for a photo that is not classified yet, `Busy` where the record kept changing.
+    Raises `NotFound`, and `Busy` where the record kept changing.
     """
     for _ in range(_ATTEMPTS):
         row = records.read(identifier)
         known = row.classification
         if known is None:
             raise NotFound(f"There is no photo {identifier!r}.")
-        if known.status is Status.PENDING:
-            raise InvalidRequest(f"The photo {identifier!r} is not classified yet; ask again in a moment.")
         classification = replace(known, confirmed_label=label)
         try:
             records.write(classification, row, row.expires_at)

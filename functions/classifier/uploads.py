@@ -113,13 +113,18 @@ def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giv
             classification = failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.description.version)
         else:
             classification = _classify_object(answer, origin, services, stopwatch)
-    if row.classification and row.classification.image and row.classification.image.etag == origin.etag:
+    if row.classification and _is_of(row.classification, origin):
         classification = replace(classification, confirmed_label=row.classification.confirmed_label)
     with stopwatch.stage("store"):
         services.records.write(classification, replacing=row)
         announce(News.CLASSIFIED, classification, services)
     report(classification, stopwatch)
     return classification
+
+
+def _is_of(known: Classification, origin: Origin) -> bool:
+    """Whether what is known is of this photo: it was announced, or has been looked at before."""
+    return known.status is Status.PENDING or (known.image is not None and known.image.etag == origin.etag)
 
 
 def _settled_etag(row: Row, model_version: str | None) -> str | None:

@@ -120,6 +120,19 @@ def test_the_seller_agrees_or_corrects(api: Api, services: Services) -> None:
         assert api.request("GET", "/classifications/listing-1/1.jpg").json == answer.json
 
 
+def test_what_its_seller_says_before_a_photo_is_classified_is_kept(api: Api, bucket: Bucket) -> None:
+    uploads = api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}).json
+    (item,) = uploads["items"]
+    said = api.request("PUT", f"/confirmations/{item['id']}", {"label": "hat"}).json
+    bucket.put(item["fields"]["key"], photo("pants"))
+
+    handle(s3_event(item["fields"]["key"]), api.services)
+
+    record = api.request("GET", item["status_url"]).json
+    assert (said["status"], said["confirmed_label"]) == ("PENDING", "hat")
+    assert (record["status"], record["label"], record["confirmed_label"]) == ("SUCCEEDED", "pants", "hat")
+
+
 def test_a_record_that_expires_does_so_when_confirmed_too(api: Api, services: Services) -> None:
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
     store(services, [record(1)], expires_at=expires_at)
@@ -144,7 +157,6 @@ def test_another_photo_under_the_same_key_is_not_confirmed(api: Api, services: S
         ("listing-1/1.jpg", {"label": None}, 400),
         ("listing-1/1.jpg", {}, 400),
         ("listing-1/1.jpg", ["hat"], 400),
-        ("listing-0/0.jpg", {"label": "hat"}, 400),  # still PENDING
         ("none.jpg", {"label": "hat"}, 404),
         ("é" * 600, {"label": "hat"}, 404),
     ],
