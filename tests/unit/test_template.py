@@ -318,6 +318,7 @@ def test_sam_local_points_the_function_at_the_local_system() -> None:
         "AWS_ENDPOINT_URL": "http://host.docker.internal:5000",
         "BUCKET_NAME": BUCKET,
         "TABLE_NAME": TABLE,
+        "CURSOR_KEY": "local",
     }
 
 
