@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Seconds
+from classifier.services import MEGABYTES_OF_A_PROCESSOR
 from local.aws import BUCKET, TABLE, create_resources, environment, new_session
 
 ROOT = Path(__file__).parent.parent
-_MEGABYTES_OF_A_PROCESSOR = 1769  # what Lambda gives one vCPU for
 _PATIENCE = 60  # seconds
 
 
@@ -129,7 +129,7 @@ def batches(photo: Path, count: int, rounds: int, processors: set[int]) -> Secon
     aws = Aws(processors)
     try:
         variables = settings(aws.endpoint) | {
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEGABYTES_OF_A_PROCESSOR * len(processors))
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEGABYTES_OF_A_PROCESSOR * len(processors))
         }
         command = ["-m", "benchmarks.batch", str(photo), str(count), str(rounds)]
         told, _ = _spawn(command, variables, processors, stdout=subprocess.PIPE, text=True).communicate()

@@ -4,7 +4,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from local.announcements import Announcer
+from local.announcements import Printer
 from local.aws import BUCKET, TABLE, bridge_address, create_resources, environment, new_session, start_server
 from local.function import Function
 from local.gateway import make_gateway
@@ -40,13 +40,10 @@ def run(host: str, port: int, aws_port: int) -> None:
         function.warm_up()
         queues = [(resources.uploads_url, resources.failures_url)] * concurrency + [(resources.failures_url, None)]
         triggers = [QueueTrigger(function, resources.sqs, *urls) for urls in queues]
+        triggers.append(QueueTrigger(Printer(), resources.sqs, resources.announcements_url))
         for trigger in triggers:
             trigger.start()
             running.callback(trigger.join)
-        announcer = Announcer(resources.sqs, resources.announcements_url)
-        announcer.start()
-        running.callback(announcer.join)
-        running.callback(announcer.stop)
         for trigger in triggers:
             running.callback(trigger.stop)
         session.client("s3", endpoint_url=endpoint).upload_file(str(_EXAMPLE), BUCKET, f"uploads/{_EXAMPLE_ID}")

@@ -9,11 +9,11 @@ import logging
 import threading
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.function import Function, FunctionError
+from local.function import FunctionError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,6 +25,13 @@ _BATCH = 10
 logger = logging.getLogger(__name__)
 
 
+class Invocable(Protocol):
+    """What answers events: the function, or a stand-in for it."""
+
+    def invoke(self, event: Any) -> Any:
+        """Give the answer; raises `FunctionError` where there is none."""
+
+
 class QueueTrigger:
     """Hands a queue's messages to the function, in a thread of its own, from `start` to `stop`.
 
@@ -34,7 +41,7 @@ class QueueTrigger:
 
     def __init__(  # noqa: PLR0913 - the tests wait for nothing
         self,
-        function: Function,
+        function: Invocable,
         sqs: "SQSClient",
         queue_url: str,
         failures_url: str | None = None,

@@ -35,7 +35,7 @@ from classifier.errors import (
     may_pass,
 )
 from classifier.pages import page
-from classifier.records import Classification, Conflict, Filter, Source, Status, format_time
+from classifier.records import LONGEST_KEY, Classification, Conflict, Filter, Source, Status, format_time
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger, report
 from classifier.uploads import PREFIX
@@ -57,7 +57,6 @@ _IMAGE_TYPES = (
 )
 # "/" would make folders, "." and ".." lead elsewhere in a URL, and S3 replaces "${filename}" in a posted form's key.
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]|\$\{|^\.{1,2}$")
-_LONGEST_KEY = 1024  # bytes of UTF-8, of S3
 _EXPECTED_PHOTO = 'Send {"url": "https://…"} as JSON, or the bytes of an image with a Content-Type such as image/jpeg.'
 _EXPECTED_LABEL = 'Send {"label": "t-shirt"} as JSON.'
 _LIST_PARAMETERS = ("label", "status", "needs_review", "batch", "limit", "cursor")
@@ -436,7 +435,7 @@ def _identifier_in_path(prefix: str) -> str:
         identifier = unquote(encoded, errors="strict")
     except UnicodeDecodeError as error:  # no key is spelt like that: S3's are UTF-8
         raise _unknown(encoded) from error
-    if len((PREFIX + identifier).encode()) > _LONGEST_KEY:
+    if len((PREFIX + identifier).encode()) > LONGEST_KEY:
         raise _unknown(identifier)
     return identifier
 

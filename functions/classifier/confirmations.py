@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-from classifier.errors import Busy, NotFound
-from classifier.records import Classification, Conflict, Records
+from classifier.errors import NotFound
+from classifier.records import Classification, Records, Row
 from classifier.telemetry import count_confirmation
-
-_ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
 
 
 def confirmed(identifier: str, label: str, records: Records) -> Classification:
@@ -14,17 +12,15 @@ def confirmed(identifier: str, label: str, records: Records) -> Classification:
 
     Raises `NotFound`, and `Busy` where the record kept changing.
     """
-    for _ in range(_ATTEMPTS):
-        row = records.read(identifier)
-        known = row.classification
-        if known is None:
+
+    def keep(row: Row) -> Classification:
+        if row.classification is None:
             raise NotFound(f"There is no photo {identifier!r}.")
-        classification = replace(known, confirmed_label=label)
-        try:
-            records.write(classification, row, row.expires_at)
-        except Conflict:
-            continue
-        if known.label:
-            count_confirmation(agrees=label == known.label)
+        classification = replace(row.classification, confirmed_label=label)
+        records.write(classification, row, row.expires_at)
         return classification
-    raise Busy(f"The record of {identifier!r} keeps changing; try again.")
+
+    classification = records.update(identifier, keep)
+    if classification.label:
+        count_confirmation(agrees=label == classification.label)
+    return classification

@@ -8,12 +8,12 @@ import hashlib
 import heapq
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
@@ -21,6 +21,12 @@ from classifier.errors import Busy
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+LONGEST_KEY = 1024  # bytes of UTF-8, of an object in S3
+_ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
+
+Result = TypeVar("Result")
 
 
 class Conflict(Exception):
@@ -247,6 +253,18 @@ class Records:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
+    def update(self, identifier: str, step: Callable[[Row], Result]) -> Result:
+        """Take the step from the row as it is, again whenever somebody else wrote in between; gives what it gives.
+
+        The step writes, and lets its `Conflict` through. Raises `Busy` where the row kept changing.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return step(self.read(identifier))
+            except Conflict:
+                continue
+        raise Busy(f"The record of {identifier!r} keeps changing; try again.")
+
     def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
         """Store the classification in place of the row read before; raises `Conflict` if that has changed."""
         self._put(_item(classification, expires_at), replacing)
@@ -310,7 +328,6 @@ _STATES = {  # to the status and `needs_review` of what is in each
     Status.FAILED.value: (Status.FAILED, True),
 }
 _MOST_READ = 1000  # items for one page
-_LONGEST_KEY = 1024  # bytes, of an object in S3
 
 
 def _index_keys(classification: Classification) -> dict[str, str]:
@@ -329,7 +346,7 @@ def _index_keys(classification: Classification) -> dict[str, str]:
 def _partitions(wanted: Filter) -> tuple[str, list[str]]:
     """The index that serves the list, and the keys of those of its partitions that hold what is wanted."""
     if wanted.batch is not None:
-        return "by_batch", [wanted.batch] if len(wanted.batch.encode()) <= _LONGEST_KEY else []
+        return "by_batch", [wanted.batch] if len(wanted.batch.encode()) <= LONGEST_KEY else []
     states = [
         state
         for state, (status, needs_review) in _STATES.items()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from classifier.model import Model
 
 
-_MEGABYTES_OF_A_PROCESSOR = 1769  # what Lambda gives one vCPU for
+MEGABYTES_OF_A_PROCESSOR = 1769  # what Lambda gives one vCPU for
 # While one photo is decoded, others come from S3 and go to DynamoDB, which takes about twice as long.
 _THREADS_OF_A_PROCESSOR = 3
 
@@ -48,8 +48,8 @@ class Services:
         # Uploads must be posted to the bucket's own region: the virtual-hosted address is the one that names it.
         # Emulators have no wildcard DNS for buckets.
         addressing: Literal["path", "virtual"] = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"
-        memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MEGABYTES_OF_A_PROCESSOR))
-        processors = max(1, memory // _MEGABYTES_OF_A_PROCESSOR)
+        memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_OF_A_PROCESSOR))
+        processors = max(1, memory // MEGABYTES_OF_A_PROCESSOR)
         return cls(Settings.from_environment(environment), addressing, processors, processors * _THREADS_OF_A_PROCESSOR)
 
     def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -1,6 +1,7 @@
 """Logs and metrics: one line, one count and the stages' milliseconds for each photo."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ _AGREED_SHARE = "SellersAgreed"
 
 logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception has it already
 metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
+_measuring = threading.Lock()  # Powertools' metrics are for one thread, and a batch's photos are in several
 
 
 class Stopwatch:
@@ -50,14 +52,15 @@ def report(classification: Classification, stopwatch: Stopwatch) -> None:
         source=classification.source.value,
         milliseconds=stopwatch.milliseconds,
     )
-    if code:
-        count_failure(code)
-    else:
-        _count("Classified", "label", str(classification.label))
-        metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=0)
-        metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(classification.needs_review))
-    for stage, milliseconds in stopwatch.milliseconds.items():
-        metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
+    with _measuring:
+        if code:
+            count_failure(code)
+        else:
+            _count("Classified", "label", str(classification.label))
+            metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=0)
+            metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(classification.needs_review))
+        for stage, milliseconds in stopwatch.milliseconds.items():
+            metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
 def count_failure(code: str) -> None:

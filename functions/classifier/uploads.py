@@ -21,9 +21,9 @@ from botocore.exceptions import ClientError
 
 from classifier.announcements import News, announce
 from classifier.classify import Origin, classify, failed
-from classifier.errors import Busy, InternalError, InvalidRequest, PhotoError
+from classifier.errors import InternalError, InvalidRequest, PhotoError
 from classifier.events import is_failed_event, is_s3_event, is_test_event
-from classifier.records import Classification, Conflict, Row, Source, Status
+from classifier.records import Classification, Row, Source, Status
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, logger, report
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 PREFIX = "uploads/"
-_ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
 _TOMBSTONE_LIFE = timedelta(days=1)  # a writer who saw the object lives for 15 minutes at most, Lambda's longest run
 _LONGEST_MESSAGE = 30_000  # milliseconds; its three calls to AWS take 22 seconds where all their tries hang
 _INTERNAL_ERROR = InternalError(
@@ -80,13 +79,9 @@ def synchronise(bucket: str, key: str, services: Services, *, giving_up: bool = 
     Who is `giving_up` has the object marked as FAILED if nothing is known of it, without looking at its bytes.
     Answers the record, None for a tombstone. Raises botocore's errors, and `Busy` where the record kept changing.
     """
-    for _ in range(_ATTEMPTS):
-        row = services.records.read(key.removeprefix(PREFIX))
-        try:
-            return _synchronise_row(row, bucket, key, services, giving_up=giving_up)
-        except Conflict:
-            continue
-    raise Busy(f"The record of {row.id!r} keeps changing; try again.")
+    return services.records.update(
+        key.removeprefix(PREFIX), lambda row: _synchronise_row(row, bucket, key, services, giving_up=giving_up)
+    )
 
 
 def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giving_up: bool) -> Classification | None:

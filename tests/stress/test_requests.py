@@ -92,6 +92,11 @@ def test_an_answer_that_does_not_fit_is_found(system: System, photo_server: Phot
     assert "GET /model" not in told.stdout
 
 
+def thoroughly(examples: int) -> settings:
+    """How hypothesis searches: the same each time, however long it takes."""
+    return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
 # Ids
 
 AWKWARD = [
@@ -157,12 +162,7 @@ def misread(api: Api, path: str) -> bool:
 def test_no_spelling_of_an_id_leads_to_another_record(known: Services, scale: Scale, record_property: Record) -> None:
     tried = 0
 
-    @settings(
-        max_examples=scale.of(10_000, short=300),
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    @thoroughly(scale.of(10_000, short=300))
     @given(paths())
     def search(path: str) -> None:
         nonlocal tried
@@ -219,12 +219,7 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
     store(api.services, [record(1)])
     tried = 0
 
-    @settings(
-        max_examples=scale.of(5_000, short=200),
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    @thoroughly(scale.of(5_000, short=200))
     @given(st.sampled_from(places), bodies, types)
     def search(place: tuple[str, str], body: bytes, content_type: str) -> None:
         nonlocal tried
@@ -261,12 +256,7 @@ def test_any_query_gets_a_clear_answer(api: Api, scale: Scale, record_property: 
     }
     tried = 0
 
-    @settings(
-        max_examples=scale.of(5_000, short=200),
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    @thoroughly(scale.of(5_000, short=200))
     @given(st.fixed_dictionaries({}, optional=values))
     def search(query: dict[str, str]) -> None:
         nonlocal tried

@@ -42,7 +42,7 @@ def crash(_: Any) -> Any:
 def drain(resources: Resources, function: StubFunction, polls: int = 1) -> None:
     """Poll the uploads queue so many times, at once."""
     trigger = QueueTrigger(
-        function,  # type: ignore[arg-type]
+        function,
         resources.sqs,
         resources.uploads_url,
         resources.failures_url,

@@ -15,22 +15,23 @@ def page(name: str, prefix: str, uploads: str = "") -> tuple[str, str]:
 
     `prefix` stands before the API's paths; `uploads` is the origin that photos are posted to.
     """
-    html = _html(name)
-    hashes = {kind: " ".join(_hashes(html, kind)) for kind in ("script", "style")}
+    html, script, style = _read(name)
     policy = (
-        f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']}; img-src blob: data:; "
+        f"default-src 'none'; script-src {script}; style-src {style}; img-src blob: data:; "
         f"connect-src 'self' {uploads}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return html.replace(_PLACE, escape(prefix)), policy
 
 
 @cache
-def _html(name: str) -> str:
-    return Path(__file__).with_name(f"{name}.html").read_text(encoding="utf-8")
+def _read(name: str) -> tuple[str, str, str]:
+    """A page, and the hashes of its script and its style."""
+    html = Path(__file__).with_name(f"{name}.html").read_text(encoding="utf-8")
+    return html, _hashes(html, "script"), _hashes(html, "style")
 
 
-def _hashes(html: str, kind: str) -> list[str]:
+def _hashes(html: str, kind: str) -> str:
     """Of the page's own scripts or styles, by which the policy tells them from what others may bring in."""
     found = re.findall(rf"<{kind}>(.*?)</{kind}>", html, re.DOTALL)
     digests = (hashlib.sha256(content.encode()).digest() for content in found)
-    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
