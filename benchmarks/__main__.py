@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from PIL import Image
 
 from benchmarks import processes, report
 from benchmarks.photos import drawn_photos, given_photos
@@ -63,22 +62,16 @@ def made_networks(build: Path) -> dict[str, Path]:
 
 
 def measure_photo(file: Path, networks: dict[str, Path]) -> Seconds:
-    """From bytes to scores by each way, and the stages of ours as far as they are libraries'."""
+    """From bytes to scores by each way, and the stages of ours."""
     data = file.read_bytes()
     services = Services.from_environment(os.environ | processes.settings(_NOWHERE))
-    floor = Floor(services.settings.model_directory / "clothing.tflite")
-    image = floor.decode(data).convert("RGB")
-    square = (floor.side, floor.side)
-    pixels = floor.resize(image)
+    ours = Ours(services)
     contenders: dict[str, Callable[[], object]] = {
-        "ours": partial(Ours(services), data),
-        "floor": partial(floor, data),
-        "decode": partial(floor.decode, data),
-        "resize": partial(image.resize, square, Image.Resampling.BILINEAR),
-        "network": partial(floor.invoke, pixels),
+        "ours": partial(ours, data),
+        "floor": partial(Floor(services.settings.model_directory / "clothing.tflite"), data),
         **{name: partial(Tutorial(network), data) for name, network in networks.items()},
     }
-    return in_turns(contenders, rounds=_ROUNDS if len(data) < _LONG else _ROUNDS_OF_LONG)
+    return in_turns(contenders, rounds=_ROUNDS if len(data) < _LONG else _ROUNDS_OF_LONG) | ours.stages
 
 
 def measure_starts(photo: Path, network: Path) -> tuple[Seconds, dict[str, float]]:

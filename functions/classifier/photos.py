@@ -4,9 +4,11 @@ Training, evaluation and serving all prepare pixels here, so that the network is
 here knows of AWS, the model or the environment.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +25,18 @@ from classifier import structure
 from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
 
+if TYPE_CHECKING:
+    import pillow_heif
+
+    _Source = Image.Image | pillow_heif.HeifImage
+
 # Nothing else is ever opened: Pillow also speaks formats that run programs (EPS) or that nobody uses for photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 _RIFF, _BRAND = b"RIFF", b"ftyp"  # WebP's first bytes; those of AVIF and HEIF from the fifth on
 _MAGIC_BYTES = 32  # more than any of these formats needs to show what it is
 _EXIF_ORIENTATION = 0x0112
 _BAND_PIXELS = 1_000_000  # worked on at a time, in whole rows
+_REDUCING_GAP = 3  # times the square's size an image keeps until the last step; from so many on it shows no difference
 
 # What shows an image upright whose EXIF orientation is the key (TIFF 6.0, section "Orientation").
 _UPRIGHT = {
@@ -69,8 +77,7 @@ def decode(data: bytes, size: int, limits: Limits) -> Photo:
     try:
         image.draft(None, (size, size))  # JPEG alone: decode at 1/2, 1/4 or 1/8, never below what is asked
         with structure.room(image, limits.pixels):
-            image.load()
-            square = _to_rgb(image).resize((size, size), Image.Resampling.BILINEAR)
+            square = _squeeze(image, data, size)
         orientation = image.getexif().get(_EXIF_ORIENTATION)  # the plugins for TIFF and HEIF turn while they load
     except Exception as error:  # decoders meet hostile bytes with whatever exception their parser stumbles into
         raise UnreadableImage("The image is damaged or incomplete.") from error
@@ -127,32 +134,50 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     return image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB, white where it is transparent.
+def _squeeze(image: Image.Image, data: bytes, size: int) -> Image.Image:
+    """The whole image as a square in RGB, white where it is transparent.
 
-    What takes more than one step is done band after band: each step's copy of 50 megapixels would take 200 MB.
+    Band after band is made RGB, and smaller as far as the square allows: a copy of 50 megapixels would take 200 MB.
     """
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image
-    if image.mode in {"I", "F"}:
-        convert = _stretching(image)
-    elif image.mode.startswith("I;16"):
-        convert = _narrowed
-    elif image.has_transparency_data:
-        convert = _on_white
+    source: _Source = image
+    if image.format == "HEIF":
+        import pillow_heif  # noqa: PLC0415
+
+        heif = pillow_heif.open_heif(data)
+        source = heif[heif.primary_index]
+        source.load()
     else:
-        return image.convert("RGB")
-    rgb = Image.new("RGB", image.size)
-    for top, band in _bands(image):
-        rgb.paste(convert(band), (0, top))
-    return rgb
+        image.load()
+    width, height = source.size
+    x, y = (max(1, int(length / size / _REDUCING_GAP)) for length in (width, height))
+    rows = max(1, _BAND_PIXELS // (width * y)) * y
+    bands = [(top, min(top + rows, height)) for top in range(0, height, rows)]
+    to_rgb = _conversion(image, source, bands)
+    reduced = Image.new("RGB", (math.ceil(width / x), math.ceil(height / y)))
+    for top, bottom in bands:
+        reduced.paste(to_rgb(_band(source, top, bottom)).reduce((x, y)), (0, top // y))
+    return reduced.resize((size, size), Image.Resampling.BILINEAR, box=(0, 0, width / x, height / y))
 
 
-def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """All rows of the image, some at a time, with the number of the first of them."""
-    height = max(1, _BAND_PIXELS // image.width)
-    for top in range(0, image.height, height):
-        yield top, image.crop((0, top, image.width, min(top + height, image.height)))
+def _band(source: "_Source", top: int, bottom: int) -> Image.Image:
+    """Some rows; of a HEIF out of its decoder's memory, of which Pillow's image would be a copy."""
+    if isinstance(source, Image.Image):
+        return source.crop((0, top, source.width, bottom))
+    size = source.size[0], bottom - top
+    return Image.frombuffer(source.mode, size, np.asarray(source)[top:bottom], "raw", source.mode, source.stride, 1)
+
+
+def _conversion(
+    image: Image.Image, source: "_Source", bands: list[tuple[int, int]]
+) -> Callable[[Image.Image], Image.Image]:
+    """What makes a band RGB."""
+    if image.mode in {"I", "F"}:
+        return _stretching(_band(source, *band) for band in bands)
+    if image.mode.startswith("I;16"):
+        return _narrowed
+    if image.has_transparency_data:
+        return _on_white
+    return partial(Image.Image.convert, mode="RGB")
 
 
 def _on_white(band: Image.Image) -> Image.Image:
@@ -166,9 +191,9 @@ def _narrowed(band: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
 
 
-def _stretching(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+def _stretching(bands: Iterable[Image.Image]) -> Callable[[Image.Image], Image.Image]:
     """What maps 32-bit samples, whose white no file states, so that the darkest is black and the brightest white."""
-    extremes = [(samples.min(), samples.max()) for samples in (_samples(band) for _, band in _bands(image))]
+    extremes = [(samples.min(), samples.max()) for samples in map(_samples, bands)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
 
     def stretch(band: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -149,8 +150,9 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The formats of which pixels are decoded."""
     formats: list[str] = []
     for name in FORMATS:
-        opened = type(Image.open(io.BytesIO(encoded(Image.new("RGB", (64, 64)), name))))
-        monkeypatch.setattr(opened, "load", lambda image: formats.append(image.format))
+        opened = Image.open(io.BytesIO(encoded(Image.new("RGB", (64, 64)), name)))
+        decoder = pillow_heif.HeifImage if name == "HEIF" else type(opened)
+        monkeypatch.setattr(decoder, "load", lambda _, name=name: formats.append(name))
     return formats
 
 
@@ -247,9 +249,9 @@ def test_no_input_of_a_fuzzer_does_harm(
 
 HARMS = [
     "photos._open = lambda data, _: photos.Image.open(io.BytesIO(data))",  # its exceptions are caught no more
-    "photos._to_rgb = lambda image: os.abort()",
-    "photos._to_rgb = lambda image: setattr(photos, 'hoard', b'1' * 2**30) or image",
-    "photos._to_rgb = lambda image: time.sleep(60)",
+    "photos._squeeze = lambda *_: os.abort()",
+    "photos._squeeze = lambda *_: setattr(photos, 'hoard', b'1' * 2**30) or photos.Image.new('RGB', (9, 9))",
+    "photos._squeeze = lambda *_: time.sleep(60)",
 ]
 
 
