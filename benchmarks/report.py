@@ -1,17 +1,23 @@
 """The figures as a page with a plot."""
 
 import platform
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from benchmarks.batch import ALONE, PROCESSOR, WHOLE
 from benchmarks.timing import Seconds, milliseconds, ratio
 from benchmarks.ways import STAGES
+from classifier.services import MEGABYTES_OF_A_PROCESSOR
 
 _TUTORIALS = {"xception": "Xception, 299 px", "inception": "InceptionV3, 150 px"}
 _SHOWN_IMPORTS = 8
+_MEMORY_SIZES = (512, 1024, 1769, 3008)
+_WAITING = 0.045  # seconds, for S3 and DynamoDB: three round trips, as they take within a region
+_GIGABYTE_SECOND = 16.67e-6  # dollars, on x86 in us-east-1
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,6 @@ def write(figures: Figures, page: Path, plot: Path) -> None:
 def _page(figures: Figures, plot: str) -> str:
     bare = figures.starts["imports, one decoding, one invocation"]
     one, two = figures.batches["one core"], figures.batches["two cores"]
-    whole, alone = "from S3 to DynamoDB", "decoding and inference alone"
     photos = [
         [
             name,
@@ -61,8 +66,10 @@ def _page(figures: Figures, plot: str) -> str:
             *(f"{1 / (milliseconds(cores[what]) / 1000):.1f}" for cores in (one, two)),
             f"{ratio(one[what], two[what]):.2f}",
         ]
-        for what in (whole, alone)
+        for what in (WHOLE, ALONE)
     ]
+    work = statistics.median(one[PROCESSOR])
+    sizes = [[f"{size:,}", *_costs(size, work)] for size in _MEMORY_SIZES]
     paths = [
         [f"{name}, {path}", f"{milliseconds(seconds):.0f}"]
         for name, measured in figures.paths.items()
@@ -106,13 +113,26 @@ same cores.
 
 {_table(["", "one core", "two cores", "ratio"], batches)}
 
-On two cores the whole way is {ratio(two[alone], two[whole]) * 100:.0f} % as fast as decoding and inference alone.
+On two cores the whole way is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fast as decoding and inference alone.
+
+## Memory sizes
+On paper: Lambda gives a function of 1,769 MB one processor, a smaller one its share of it, and a lone photo never uses
+two. One of 12 megapixels takes {work * 1000:.0f} ms of the processor from S3 to DynamoDB, as measured above.
+Assumed are {_WAITING * 1000:.0f} ms of waiting for both, and {_GIGABYTE_SECOND * 1e6:.2f} dollars for a million GB-seconds.
+
+{_table(["MB", "ms billed", "dollars for a million photos"], sizes)}
 
 ## Through the local system
 As clients of `make run` see it, in milliseconds.
 
 {_table(["", "ms"], paths)}
 """
+
+
+def _costs(size: int, work: float) -> tuple[str, str]:
+    """Milliseconds and dollars a million, where the processor works for so many seconds."""
+    billed = work * max(1, MEGABYTES_OF_A_PROCESSOR / size) + _WAITING
+    return f"{billed * 1000:.0f}", f"{billed * size / 1024 * _GIGABYTE_SECOND * 1e6:.2f}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
