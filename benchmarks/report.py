@@ -117,8 +117,8 @@ On two cores the whole way is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fas
 
 ## Memory sizes
 On paper: Lambda gives a function of 1,769 MB one processor, a smaller one its share of it, and a lone photo never uses
-two. Of the processor, one of 12 megapixels takes {work * 1000:.0f} ms from S3 to DynamoDB, as measured above. Assumed are
-{_WAITING * 1000:.0f} ms of waiting for both, and {_GIGABYTE_SECOND * 1e6:.2f} dollars for a million GB-seconds.
+two. Of the processor, one of 12 megapixels takes {work * 1000:.0f} ms from S3 to DynamoDB, as measured above. Assumed
+are {_WAITING * 1000:.0f} ms of waiting for both, and {_GIGABYTE_SECOND * 1e6:.2f} dollars for a million GB-seconds.
 
 {_table(["MB", "ms billed", "dollars for a million photos"], sizes)}
 

@@ -1,0 +1,331 @@
+"""A walk through all that the outside may rely on: each kind of event, and each route with its fields and codes.
+
+Each is looked at in depth elsewhere; here is whether it is there at all, and looks as its users know it.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from openapi_spec_validator import validate
+from PIL import Image
+
+from api_events import s3_event
+from classifier.errors import InvalidRequest
+from classifier.events import is_failed_event
+from classifier.model import Model
+from classifier.photos import FORMATS
+from classifier.services import Services
+from classifier.uploads import PREFIX
+from conftest import Answer, Api, Bucket, handle
+from drawing import encoded, garment, photo
+from photo_server import PhotoServer
+
+PANTS = photo("pants")
+ID = "listing-42/front.jpg"  # of the photo that the files in events/ speak of
+IMAGE = {"Content-Type": "image/jpeg"}
+CODES = {
+    "invalid_request": 400,
+    "not_found": 404,
+    "image_too_large": 413,
+    "unsupported_image": 415,
+    "unreadable_image": 422,
+    "url_not_allowed": 422,
+    "url_unreachable": 502,
+}
+LoadEvent = Callable[[str], Any]
+
+
+@pytest.fixture(params=[None, "prod"], ids=["no prefix", "a stage's prefix"])
+def walk(request: pytest.FixtureRequest, api: Api) -> "Walk":
+    return Walk(api, request.param)
+
+
+class Walk:
+    """Requests with and without the prefix of a stage, which API Gateway takes away and which links have to hold."""
+
+    def __init__(self, api: Api, stage: str | None) -> None:
+        self._api, self._stage = api, stage
+
+    def request(self, method: str, path: str, content: Any = None, **options: Any) -> Answer:
+        return self._api.request(method, path, content, stage=self._stage, **options)
+
+    def follow(self, link: str) -> Answer:
+        path = urlsplit(link).path
+        prefix = f"/{self._stage}" if self._stage else ""
+        assert path.startswith(f"{prefix}/classifications/")
+        return self.request("GET", path.removeprefix(prefix))
+
+
+def upload(bucket: Bucket, services: Services, identifier: str = ID, data: bytes = PANTS) -> None:
+    bucket.put(PREFIX + identifier, data)
+    handle(s3_event(PREFIX + identifier), services)
+
+
+def assert_classification(content: Any, model: Model) -> None:
+    assert list(content) == [
+        *("id", "status", "label", "confidence", "needs_review", "predictions", "confirmed_label", "batch_id"),
+        *("model_version", "image", "source", "created_at", "classified_at", "error"),
+    ]
+    assert content["status"] == "SUCCEEDED"
+    scores = [prediction["score"] for prediction in content["predictions"]]
+    assert {prediction["label"] for prediction in content["predictions"]} == set(model.description.labels)
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1)
+    assert content["predictions"][0] == {"label": content["label"], "score": content["confidence"]}
+    assert set(content["image"]) == {"format", "width", "height", "bytes", "etag"}
+    assert content["model_version"] == model.description.version
+    assert all(content[time].endswith("Z") for time in ("created_at", "classified_at"))
+
+
+# Events
+
+
+def test_a_direct_invocation_is_answered_with_the_flat_map(
+    services: Services, model: Model, photo_server: PhotoServer
+) -> None:
+    answer = handle({"url": photo_server.serve("/pants.jpg", PANTS)}, services)
+
+    assert list(answer) == list(model.description.labels)
+    assert max(answer, key=answer.get) == "pants"
+
+
+@pytest.mark.parametrize("name", ["s3", "s3_versioned", "sqs"])
+def test_an_upload_is_classified_whichever_way_its_event_comes(
+    name: str, services: Services, bucket: Bucket, load_event: LoadEvent, api: Api
+) -> None:
+    bucket.put(PREFIX + ID, PANTS)
+
+    handle(load_event(name), services)
+
+    assert api.request("GET", f"/classifications/{ID}").json["label"] == "pants"
+
+
+def test_a_removed_photo_is_gone(services: Services, bucket: Bucket, load_event: LoadEvent, api: Api) -> None:
+    upload(bucket, services)
+    bucket.delete(PREFIX + ID)
+
+    handle(load_event("s3_removed"), services)
+    handle(load_event("s3"), services)
+
+    assert api.request("GET", f"/classifications/{ID}").status == CODES["not_found"]
+
+
+def test_the_event_of_a_set_up_does_nothing(services: Services, load_event: LoadEvent) -> None:
+    assert handle(load_event("s3_test_event"), services) is None
+
+
+def test_a_queue_gets_back_what_failed_and_nothing_else(services: Services, bucket: Bucket) -> None:
+    bucket.put(PREFIX + ID, PANTS)
+    bodies = [json.dumps(s3_event(PREFIX + ID)), "no JSON"]
+    messages = [
+        {"messageId": str(number), "eventSource": "aws:sqs", "body": body} for number, body in enumerate(bodies)
+    ]
+
+    assert handle({"Records": messages}, services) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+
+
+@pytest.mark.parametrize("schema", ["1.0", "2.0"])
+def test_a_batch_job_gets_a_result_for_each_task(
+    schema: str, services: Services, bucket: Bucket, load_event: LoadEvent
+) -> None:
+    event = load_event(f"batch_operations_{schema}")
+    bucket.put(PREFIX + ID, PANTS)
+
+    answer = handle(event, services)
+
+    assert answer["invocationSchemaVersion"] == schema
+    assert answer["invocationId"] == event["invocationId"]
+    assert [result["taskId"] for result in answer["results"]] == [task["taskId"] for task in event["tasks"]]
+    results = {result["resultCode"] for result in answer["results"]}
+    assert "Succeeded" in results
+    assert results <= {"Succeeded", "TemporaryFailure", "PermanentFailure"}
+
+
+def test_an_event_that_lambda_gave_up_on_fails_its_photo(
+    services: Services, bucket: Bucket, load_event: LoadEvent, api: Api
+) -> None:
+    event = load_event("failed")
+    assert is_failed_event(event)
+    bucket.put(PREFIX + ID, PANTS)
+
+    handle(event, services)
+
+    record = api.request("GET", f"/classifications/{ID}").json
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "internal_error")
+
+
+@pytest.mark.parametrize("event", [{}, {"Records": [{"eventSource": "aws:kinesis"}]}, [], None])
+def test_any_other_event_is_told_which_there_are(event: Any, services: Services) -> None:
+    with pytest.raises(InvalidRequest, match=r"url.*API Gateway.*S3.*SQS.*Batch Operations.*failed"):
+        handle(event, services)
+
+
+# Routes
+
+
+@pytest.mark.parametrize("form", ["url", "bytes"])
+def test_post_predict(form: str, walk: Walk, model: Model, photo_server: PhotoServer) -> None:
+    if form == "url":
+        answer = walk.request("POST", "/predict", {"url": photo_server.serve("/pants.jpg", PANTS)})
+    else:
+        answer = walk.request("POST", "/predict", body=PANTS, headers=IMAGE)
+
+    assert (answer.status, list(answer.json)) == (200, list(model.description.labels))
+    assert_classification(walk.follow(answer.headers["location"]).json, model)
+
+
+@pytest.mark.parametrize("form", ["url", "bytes"])
+def test_post_classifications(form: str, walk: Walk, model: Model, photo_server: PhotoServer) -> None:
+    if form == "url":
+        answer = walk.request("POST", "/classifications", {"url": photo_server.serve("/pants.jpg", PANTS)})
+    else:
+        answer = walk.request("POST", "/classifications", body=PANTS, headers=IMAGE)
+
+    assert answer.status == 201
+    assert_classification(answer.json, model)
+    assert answer.json["source"] == form
+    assert walk.follow(answer.headers["location"]).json == answer.json
+
+
+def test_get_classifications_id(walk: Walk, model: Model, services: Services, bucket: Bucket) -> None:
+    bucket.put(PREFIX + ID, PANTS)
+    pending = walk.request("GET", f"/classifications/{ID}")
+    handle(s3_event(PREFIX + ID), services)
+    answer = walk.request("GET", f"/classifications/{ID}")
+    same = walk.request("GET", f"/classifications/{ID}", headers={"If-None-Match": answer.headers["etag"]})
+    encoded_id = walk.request("GET", f"/classifications/{quote(ID, safe='')}")
+    missing = walk.request("GET", "/classifications/nothing.jpg")
+
+    assert (pending.status, pending.json["status"]) == (200, "PENDING")
+    assert int(pending.headers["retry-after"]) > 0
+    assert_classification(answer.json, model)
+    assert (answer.json["id"], answer.json["batch_id"], answer.json["source"]) == (ID, "listing-42", "s3")
+    assert "retry-after" not in answer.headers
+    assert (same.status, same.body or "") == (304, "")
+    assert encoded_id.json == answer.json
+    assert missing.status == CODES["not_found"]
+
+
+def test_get_classifications(walk: Walk, services: Services, bucket: Bucket) -> None:
+    for number in range(3):
+        upload(bucket, services, f"listing-42/{number}.jpg")
+    asked = {"label": "pants", "status": "SUCCEEDED", "batch": "listing-42", "needs_review": "false", "limit": "2"}
+
+    first = walk.request("GET", "/classifications", query=asked).json
+    second = walk.request("GET", "/classifications", query={**asked, "cursor": first["next_cursor"]}).json
+
+    assert set(first) == {"items", "next_cursor"}
+    assert (len(first["items"]), len(second["items"]), second["next_cursor"]) == (2, 1, None)
+    items = first["items"] + second["items"]
+    assert {item["id"] for item in items} == {f"listing-42/{number}.jpg" for number in range(3)}
+    times = [item["created_at"] for item in items]
+    assert times == sorted(times, reverse=True)
+
+
+def test_post_uploads_and_get_batches_id(walk: Walk, services: Services, bucket: Bucket) -> None:
+    files = [{"name": "front.jpg", "content_type": "image/jpeg"}, {"name": "notes.jpg", "content_type": "image/jpeg"}]
+    answer = walk.request("POST", "/uploads", {"files": files})
+    front, notes = answer.json["items"]
+    upload(bucket, services, front["id"])
+    upload(bucket, services, notes["id"], b"no photo")
+
+    batch = walk.request("GET", f"/batches/{answer.json['batch_id']}").json
+
+    assert answer.status == 201
+    assert set(front) == {"id", "url", "fields", "status_url", "expires_at"}
+    assert walk.follow(front["status_url"]).json["id"] == front["id"]
+    assert set(batch) == {
+        *("batch_id", "total", "pending", "succeeded", "failed", "label", "confidence", "items"),
+    }
+    assert [batch[name] for name in ("total", "pending", "succeeded", "failed")] == [2, 0, 1, 1]
+    assert batch["label"] == "pants"
+
+
+@pytest.mark.parametrize("count", [0, 51])
+def test_post_uploads_takes_one_to_fifty_files(count: int, walk: Walk) -> None:
+    files = [{"name": "front.jpg", "content_type": "image/jpeg"}] * count
+
+    assert walk.request("POST", "/uploads", {"files": files}).status == CODES["invalid_request"]
+
+
+def test_put_confirmations_id(walk: Walk, services: Services, bucket: Bucket) -> None:
+    upload(bucket, services)
+
+    answer = walk.request("PUT", f"/confirmations/{ID}", {"label": "shorts"})
+
+    assert answer.status == 200
+    assert (answer.json["label"], answer.json["confirmed_label"]) == ("pants", "shorts")
+    assert walk.request("GET", f"/classifications/{ID}").json == answer.json
+
+
+def test_get_model(walk: Walk, model: Model) -> None:
+    told = walk.request("GET", "/model").json
+
+    assert (told["version"], told["labels"]) == (model.description.version, list(model.description.labels))
+    assert {"name", "input", "accuracy"} <= set(told)
+
+
+def test_get_health(walk: Walk) -> None:
+    assert walk.request("GET", "/health").status == 200
+
+
+def test_get_openapi_json(walk: Walk) -> None:
+    description = walk.request("GET", "/openapi.json").json
+
+    validate(description)
+    assert set(description["paths"]) >= {
+        *("/predict", "/classifications", "/classifications/{id}", "/uploads", "/batches/{batch_id}"),
+        *("/confirmations/{id}", "/model", "/health", "/openapi.json", "/"),
+    }
+
+
+def test_get_the_sellers_page(walk: Walk) -> None:
+    answer = walk.request("GET", "/")
+
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("code", "method", "path", "options"),
+    [
+        ("invalid_request", "POST", "/predict", {"content": {"link": "https://example.com/"}}),
+        ("not_found", "GET", "/classifications/nothing.jpg", {}),
+        ("not_found", "GET", "/nowhere", {}),
+        ("not_found", "GET", "/batches/nothing", {}),
+        ("image_too_large", "POST", "/predict", {"body": encoded(Image.new("RGB", (20_001, 1)), "PNG")}),
+        ("unsupported_image", "POST", "/predict", {"body": b"no photo"}),
+        ("unreadable_image", "POST", "/predict", {"body": PANTS[:5000]}),
+        ("url_not_allowed", "POST", "/predict", {"content": {"url": "http://169.254.169.254/latest/meta-data"}}),
+        ("url_not_allowed", "POST", "/classifications", {"content": {"url": "ftp://example.com/photo.jpg"}}),
+        ("url_unreachable", "POST", "/predict", {"content": {"url": "http://127.0.0.1:1/photo.jpg"}}),
+    ],
+)
+def test_an_error(code: str, method: str, path: str, options: dict[str, Any], walk: Walk) -> None:
+    headers = IMAGE if "body" in options else {}
+
+    answer = walk.request(method, path, headers=headers, **options)
+
+    assert answer.status == CODES[code]
+    assert set(answer.json) == {"error", "request_id"}
+    assert answer.json["error"]["code"] == code
+    assert not re.search(r"Traceback|\.py|/var|Exception|boto", answer.body)
+
+
+# What comes in
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_every_format_is_taken_whatever_it_says_it_is(format_name: str, walk: Walk) -> None:
+    data = encoded(garment("pants"), format_name)
+
+    answer = walk.request("POST", "/classifications", body=data, headers={"Content-Type": "image/x-photo"})
+
+    assert (answer.status, answer.json["image"]["format"], answer.json["label"]) == (201, format_name, "pants")
