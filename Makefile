@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 export PYTHONPATH = functions
 
-.PHONY: run test stress check test-training test-container test-browser screenshots docker train evaluate bench clean
+.PHONY: run test stress check test-training test-container test-browser screenshots docker train evaluate bench bench-container clean
 
 run: $(VENV)/.local ## the whole system on this machine
 	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
@@ -58,6 +58,11 @@ evaluate: $(TRAINING_VENV)/.training ## measures model/ on a folder of label fol
 
 bench: $(TRAINING_VENV)/.bench ## times everything beside other ways; writes benchmarks/README.md
 	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## times the image at several memory sizes; needs Docker
+	$(SAM_VENV)/bin/sam build
+	EMULATOR=$$($(SAM_VENV)/bin/python -c 'import samcli.local as s; print(s.__path__[0])')/rapid/aws-lambda-rie-x86_64 \
+	  $(TRAINING_VENV)/bin/python -m benchmarks.memory_sizes
 
 clean: ## removes what the commands above installed and built
 	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) build .aws-sam

@@ -1,7 +1,6 @@
 """The figures as a page with a plot."""
 
 import platform
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,9 @@ import matplotlib.pyplot as plt
 from benchmarks.batch import ALONE, PROCESSOR, WHOLE
 from benchmarks.timing import Seconds, milliseconds, ratio
 from benchmarks.ways import STAGES
-from classifier.services import MEGABYTES_OF_A_PROCESSOR
 
 _TUTORIALS = {"xception": "Xception, 299 px", "inception": "InceptionV3, 150 px"}
 _SHOWN_IMPORTS = 8
-_MEMORY_SIZES = (512, 1024, 1769, 3008)
-_WAITING = 0.045  # seconds, for S3 and DynamoDB: three round trips, as they take within a region
-_GIGABYTE_SECOND = 16.67e-6  # dollars, on x86 in us-east-1
 
 
 @dataclass(frozen=True)
@@ -68,8 +63,6 @@ def _page(figures: Figures, plot: str) -> str:
         ]
         for what in (WHOLE, ALONE)
     ]
-    work = statistics.median(one[PROCESSOR])
-    sizes = [[f"{size:,}", *_costs(size, work)] for size in _MEMORY_SIZES]
     paths = [
         [f"{name}, {path}", f"{milliseconds(seconds):.0f}"]
         for name, measured in figures.paths.items()
@@ -91,18 +84,18 @@ checked. The tutorials decode in full, have Pillow resize, and ask a larger netw
 take as long as trained ones; HEIC they do not read by themselves). *MiB* is all that a process holds at its peak which
 classifies that one photo.
 
-{_table(["photo", "ms", "floors", *(f"{name}, in ours" for name in _TUTORIALS.values()), "MiB"], photos)}
+{table(["photo", "ms", "floors", *(f"{name}, in ours" for name in _TUTORIALS.values()), "MiB"], photos)}
 
 Where the milliseconds go. *Decode* holds our checks of the file, *network* the calibration, *the rest* is the record
 and its JSON.
 
-{_table(["photo", *STAGES], stages)}
+{table(["photo", *STAGES], stages)}
 
 ## Cold starts
 A fresh interpreter to its first answer, with a photo of 400 pixels, S3 and DynamoDB being moto's server on the same
 machine.
 
-{_table(["first answer", "ms", "× the bare libraries"], starts)}
+{table(["first answer", "ms", "× the bare libraries"], starts)}
 
 What is imported for an upload, in milliseconds by package (`-X importtime`):
 {", ".join(f"{name} {time:.0f}" for name, time in imports)}.
@@ -111,31 +104,21 @@ What is imported for an upload, in milliseconds by package (`-X importtime`):
 Photos of 12 megapixels a second, in batches of twenty in one invocation. S3 and DynamoDB are moto's server, on the
 same cores.
 
-{_table(["", "one core", "two cores", "ratio"], batches)}
+{table(["", "one core", "two cores", "ratio"], batches)}
 
-On two cores the whole way is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fast as decoding and inference alone.
-
-## Memory sizes
-On paper: Lambda gives a function of 1,769 MB one processor, a smaller one its share of it, and a lone photo never uses
-two. Of the processor, one of 12 megapixels takes {work * 1000:.0f} ms from S3 to DynamoDB, as measured above. Assumed
-are {_WAITING * 1000:.0f} ms of waiting for both, and {_GIGABYTE_SECOND * 1e6:.2f} dollars for a million GB-seconds.
-
-{_table(["MB", "ms billed", "dollars for a million photos"], sizes)}
+Of one core, the whole way takes {milliseconds(one[PROCESSOR]):.0f} ms for each photo, and waits for AWS beside. On two
+cores it is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fast as decoding and inference
+alone. What memory sizes buy stands in [memory-sizes.md](memory-sizes.md).
 
 ## Through the local system
 As clients of `make run` see it, in milliseconds.
 
-{_table(["", "ms"], paths)}
+{table(["", "ms"], paths)}
 """
 
 
-def _costs(size: int, work: float) -> tuple[str, str]:
-    """Milliseconds and dollars a million, where the processor works for so many seconds."""
-    billed = work * max(1, MEGABYTES_OF_A_PROCESSOR / size) + _WAITING
-    return f"{billed * 1000:.0f}", f"{billed * size / 1024 * _GIGABYTE_SECOND * 1e6:.2f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
