@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from classifier.batches import verdict
 from classifier.limits import Limits
@@ -83,3 +85,21 @@ def test_a_photo_gets_the_same_label_however_it_is_stored(model: Model) -> None:
         scores = [model.predict(array).scores for array in pixels]
 
         assert len({max(found, key=found.__getitem__) for found in scores}) == 1, path
+
+
+@needs_photos
+def test_reading_a_photo_at_its_smallest_costs_no_accuracy(model: Model) -> None:
+    """Against decoding in full and Pillow's best filter, over the photos of `validation`: one photo at most."""
+    size, right, best = model.description.input_size, 0, 0
+    for path in sorted((DATA / "validation").glob("*/*.jpg")):
+        with Image.open(path) as photo:
+            full = ImageOps.exif_transpose(photo).convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
+        right += top(model, decode(path.read_bytes(), size, Limits()).pixels) == path.parent.name
+        best += top(model, np.asarray(full)) == path.parent.name
+
+    assert best - right <= 1
+
+
+def top(model: Model, pixels: npt.NDArray[np.uint8]) -> str:
+    scores = model.predict(pixels).scores
+    return max(scores, key=scores.__getitem__)
