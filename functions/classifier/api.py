@@ -17,7 +17,6 @@ from urllib.parse import quote, unquote, urlsplit
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from classifier.announcements import News, announce
 from classifier.batches import count, verdict
@@ -38,7 +37,7 @@ from classifier.pages import page
 from classifier.records import LONGEST_KEY, Classification, Conflict, Filter, Source, Status, format_time
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger, report
-from classifier.uploads import PREFIX
+from classifier.uploads import PREFIX, awaited, unknown
 
 _RETRY_AFTER_SECONDS = 1  # a photo takes less than that once its event arrives
 _UPLOAD_LIFE = timedelta(hours=1)
@@ -104,7 +103,7 @@ def read_classification() -> Response[str]:
     """The classification of an upload or of an earlier request."""
     identifier = _identifier_in_path("/classifications/")
     services = _services()
-    classification = services.records.read(identifier).classification or _waiting(identifier, services)
+    classification = services.records.read(identifier).classification or awaited(identifier, services)
     body = json.dumps(classification.to_json(), ensure_ascii=False)
     etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
@@ -168,7 +167,7 @@ def confirm() -> Response[str]:
     label = _json_object(_body(), _EXPECTED_LABEL).get("label")
     if not isinstance(label, str):
         raise InvalidRequest(f"`label` is missing or not a string. {_EXPECTED_LABEL}")
-    classification = confirmed(identifier, _known_label(label), _services().records)
+    classification = confirmed(identifier, _known_label(label), _services())
     announce(News.CONFIRMED, classification, _services())
     return _answer(HTTPStatus.OK, classification.to_json())
 
@@ -434,27 +433,10 @@ def _identifier_in_path(prefix: str) -> str:
     try:
         identifier = unquote(encoded, errors="strict")
     except UnicodeDecodeError as error:  # no key is spelt like that: S3's are UTF-8
-        raise _unknown(encoded) from error
+        raise unknown(encoded) from error
     if len((PREFIX + identifier).encode()) > LONGEST_KEY:
-        raise _unknown(identifier)
+        raise unknown(identifier)
     return identifier
-
-
-def _waiting(identifier: str, services: Services) -> Classification:
-    """The classification of a photo that lies in the bucket and whose event is still on its way."""
-    if identifier.endswith("/"):
-        raise _unknown(identifier)
-    try:
-        head = services.s3.head_object(Bucket=services.settings.bucket, Key=PREFIX + identifier)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "404":
-            raise _unknown(identifier) from error
-        raise
-    return Classification(identifier, Status.PENDING, Source.S3, created_at=head["LastModified"], scores={})
-
-
-def _unknown(identifier: str) -> NotFound:
-    return NotFound(f"There is no photo {identifier!r}.")
 
 
 @cache

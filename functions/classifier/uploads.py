@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from classifier.announcements import News, announce
 from classifier.classify import Origin, classify, failed
-from classifier.errors import InternalError, InvalidRequest, PhotoError
+from classifier.errors import InternalError, InvalidRequest, NotFound, PhotoError
 from classifier.events import is_failed_event, is_s3_event, is_test_event
 from classifier.records import Classification, Row, Source, Status
 from classifier.services import Services
@@ -71,6 +71,25 @@ def handle_queue(event: dict[str, Any], context: LambdaContext, services: Servic
 def is_upload(key: str) -> bool:
     """Tell the key of a photo from those of folders, and from what others may keep in the bucket."""
     return key.startswith(PREFIX) and not key.endswith("/")
+
+
+def awaited(identifier: str, services: Services) -> Classification:
+    """The classification of a photo that lies in the bucket and whose event is still on its way; or `NotFound`."""
+    key = PREFIX + identifier
+    if not is_upload(key):
+        raise unknown(identifier)
+    try:
+        head = services.s3.head_object(Bucket=services.settings.bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            raise unknown(identifier) from error
+        raise
+    return Classification(identifier, Status.PENDING, Source.S3, created_at=head["LastModified"], scores={})
+
+
+def unknown(identifier: str) -> NotFound:
+    """What to say of an id that is no photo's."""
+    return NotFound(f"There is no photo {identifier!r}.")
 
 
 def synchronise(bucket: str, key: str, services: Services, *, giving_up: bool = False) -> Classification | None:

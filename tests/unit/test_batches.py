@@ -170,6 +170,19 @@ def test_words_that_cannot_be_kept_are_refused(
     assert services.records.read("listing-1/1.jpg").classification == record(1)
 
 
+def test_a_word_on_a_photo_whose_event_is_still_on_its_way_is_kept(
+    api: Api, services: Services, bucket: Bucket
+) -> None:
+    bucket.put("uploads/listing-1/a.jpg", photo("pants"))
+
+    first = api.request("PUT", "/confirmations/listing-1/a.jpg", {"label": "shorts"})
+    handle(s3_event("uploads/listing-1/a.jpg"), services)
+    then = api.request("GET", "/classifications/listing-1/a.jpg").json
+
+    assert (first.status, first.json["status"], first.json["confirmed_label"]) == (200, "PENDING", "shorts")
+    assert (then["status"], then["label"], then["confirmed_label"]) == ("SUCCEEDED", "pants", "shorts")
+
+
 def test_a_confirmation_overwrites_nobody(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newer photo is classified while the seller's word arrives: both are kept."""
     store(services, [record(1)])
@@ -186,7 +199,7 @@ def test_a_confirmation_overwrites_nobody(services: Services, monkeypatch: pytes
 
     monkeypatch.setattr(services.records, "read", read_and_meddle)
 
-    assert confirmed(record(1).id, "hat", services.records) == replace(newer, confirmed_label="hat")
+    assert confirmed(record(1).id, "hat", services) == replace(newer, confirmed_label="hat")
 
 
 def test_a_record_that_keeps_changing_is_given_up(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +211,7 @@ def test_a_record_that_keeps_changing_is_given_up(services: Services, monkeypatc
     monkeypatch.setattr(services.records, "write", lose)
 
     with pytest.raises(Busy):
-        confirmed(record(1).id, "hat", services.records)
+        confirmed(record(1).id, "hat", services)
 
 
 def test_how_often_sellers_agree_is_measured(api: Api, services: Services, capsys: pytest.CaptureFixture[str]) -> None:
