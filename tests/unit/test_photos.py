@@ -181,6 +181,18 @@ def test_a_large_jpeg_is_scaled_down_like_a_small_one() -> None:
     assert np.abs(small - large).mean() < 4
 
 
+@pytest.mark.parametrize("size", [(1003, 1501), (4007, 301)])
+@pytest.mark.parametrize(("name", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("HEIF", "RGB")])
+def test_a_large_image_looks_as_if_it_were_squeezed_at_once(name: str, mode: str, size: tuple[int, int]) -> None:
+    """None of these sizes is a multiple of a band's rows, or of the number that an image is first made smaller by."""
+    shown = garment("t-shirt", size).convert(mode)
+
+    pixels = decode(encoded(shown, name, **({"quality": 95} if name == "HEIF" else {})), 64, LIMITS).pixels
+
+    expected = np.asarray(shown.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(pixels - expected).max() <= TOLERANCE
+
+
 def test_a_heic_of_many_tiles_as_phones_make_it_is_read() -> None:
     image = halves(size=(1024, 768))
 
