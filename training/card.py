@@ -33,7 +33,7 @@ def card(
         f"| {m['macro_f1']:.3f} | {m['calibration_error']:.3f} | {m['passed']:.0%} | {m['passed_accuracy']:.1%} |"
         for name, m in metrics.items()
     )
-    folds = description["folds"]
+    folds, seeds = description["folds"], description["seeds"]
     size = description["input"]["width"]
     reports = "\n".join(
         f"- [{TITLES[name]}](report/{name}/README.md)" for name in metrics if not name.endswith("_kids")
@@ -61,6 +61,8 @@ It is not for photos of people, for more than one piece at once, or for telling 
 The first rows are of the photos that the model was trained on, but each was judged by a network that had not seen any
 photo of its sender: {len(folds)} such networks, right for {", ".join(f"{accuracy:.3f}" for accuracy in folds)} of the
 photos, {np.mean(folds):.3f} in the mean. Each was calibrated on what the others said of their photos.
+Each is the average of networks trained from {len(seeds)} seeds, and so is the one that serves. The networks of one seed
+alone are right for {", ".join(f"{accuracy:.3f}" for accuracy in seeds)} in the mean over the same folds.
 The test photos are of senders that no network has seen, and nothing was chosen on them.
 
 *Pass* are the photos that need no review: their confidence reaches {description["review_threshold"]}, and they look

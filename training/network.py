@@ -58,6 +58,15 @@ def load(weights: Path, labels: int, recipe: Recipe) -> keras.Model:
     return network
 
 
+def average(network: keras.Model, files: Sequence[Path]) -> None:
+    """Give a network the mean of the weights in several files (Wortsman et al. 2022)."""
+    weights = []
+    for file in files:
+        network.load_weights(file)
+        weights.append(network.get_weights())
+    network.set_weights([np.mean(values, axis=0) for values in zip(*weights, strict=True)])
+
+
 def balanced_loss(targets: npt.NDArray[np.float32], recipe: Recipe) -> "BalancedCrossEntropy":
     """The loss for training on these one-hot targets, of shape (n, labels)."""
     shares = (targets.sum(axis=0) + 1) / (len(targets) + targets.shape[1])  # a label that has no photo has a share too
@@ -118,13 +127,13 @@ def finish(network: keras.Model, images: npt.NDArray[np.uint8]) -> keras.Model:
     `images` are plain photos that it learnt from, in random order: uint8, of shape (n, size, size, 3), of the size that
     is to be served.
     """
-    _measure_norms(network, images)
+    measure_norms(network, images)
     _round_to_half(network)
     return _with_familiarity(network, _prototypes(features(network, images)))
 
 
-def _measure_norms(network: keras.Model, images: npt.NDArray[np.uint8]) -> None:
-    """Measure anew the means and variances of the batch norms that were trained.
+def measure_norms(network: keras.Model, images: npt.NDArray[np.uint8]) -> None:
+    """Measure anew the means and variances of the batch norms that were trained, on such images as `finish` takes.
 
     What Keras keeps while training is of the last thousand steps: of mixed photos, of other sizes, and of weights that
     the average has left behind (Wu and Johnson 2021, "Rethinking Batch in BatchNorm").

@@ -23,8 +23,17 @@ from training.card import CARD_FILE, TITLES, card
 from training.dataset import DatasetError, Split, read_photos, read_provenance, read_split
 from training.evaluate import Answers, Evaluation, collect_answers, evaluate, measure
 from training.novelty import separation
+from training.recipe import Recipe
 from training.report import write_report
-from training.run import FINAL, LOGITS_FILE, RECORD_FILE, VARIANTS_FILE, answered_photos, fold_name
+from training.run import (
+    FINAL,
+    LOGITS_FILE,
+    RECORD_FILE,
+    VARIANTS_FILE,
+    answered_photos,
+    fold_name,
+    seed_logits_file,
+)
 from training.unfamiliar import unfamiliar_pictures
 
 REPORT_FOLDER = "report"
@@ -76,8 +85,11 @@ def _stage(run: Path, data: Path, out: Path) -> dict[str, Any]:
     description = describe(run / FINAL / NETWORK_FILE, record, calibration)
     description["agreement"] = max(agreement(network, calibration) for network in (*folds, final))
     probabilities, passed = cross_calibrate(answers, targets, numbers)
-    right = probabilities.argmax(axis=1) == targets
-    description["folds"] = [float(right[numbers == fold].mean()) for fold in range(len(folds))]
+    description["folds"] = fold_accuracies(probabilities, targets, numbers)
+    for seeded in Recipe.of(record["recipe"]).by_seed():
+        alone = np.concatenate([np.load(seed_logits_file(run / fold_name(n), seeded.seed)) for n in range(len(folds))])
+        probabilities_alone, _ = cross_calibrate(Answers(alone, answers.familiarities), targets, numbers)
+        description["seeds"].append(float(np.mean(fold_accuracies(probabilities_alone, targets, numbers))))
 
     held_out = Split(tuple(record["labels"]), paths, read_photos(paths, size), targets)
     _measure("held_out", data, Evaluation(held_out, probabilities, passed), description, out)
@@ -117,9 +129,18 @@ def describe(network: Path, record: dict[str, Any], calibration: Calibration) ->
         "bytes": len(content),
         "agreement": None,
         "folds": [],
+        "seeds": [],
         "metrics": {},
         "training": {name: value for name, value in record.items() if name != "labels"},
     }
+
+
+def fold_accuracies(
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
+) -> list[float]:
+    """Of the photos of each fold, the share that is right; `probabilities` is of shape (n, labels), the rest (n,)."""
+    right = probabilities.argmax(axis=1) == targets
+    return [float(right[folds == fold].mean()) for fold in np.unique(folds)]
 
 
 def judge(folder: Path, data: Path, description: dict[str, Any]) -> Judge:

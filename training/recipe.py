@@ -1,7 +1,7 @@
 """All that decides how the network is trained. `recipe.toml` holds the committed model's; `model.json` records it."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ class Recipe:
     `frozen_blocks` of the 17 blocks: their filters are general, and half of the time would go there. The learning rate
     rises over a tenth of the steps and falls to nothing as a cosine does (AdamW). The weights are averaged over steps:
     an exponential moving average with `average_momentum`.
+    All of that is done from `seeds` seeds, of which `seed` is the first, and the weights that they end with are
+    averaged: the networks begin alike, and so end close enough together that their mean does better than any of them
+    (Wortsman et al. 2022, "Model soups").
 
     Of the targets: `label_smoothing`; `class_balance` 0 trains for the labels' shares in the data, 1 for equal ones
     (Menon et al. 2021).
@@ -41,6 +44,7 @@ class Recipe:
     """
 
     seed: int
+    seeds: int
     size: int
     phases: tuple[Phase, ...]
     folds: int
@@ -77,6 +81,10 @@ class Recipe:
         except TypeError as error:
             raise RecipeError("a phase is a table such as { size = 192, epochs = 10 }.") from error
         return cls(**values | {"phases": phases})
+
+    def by_seed(self) -> "list[Recipe]":
+        """The recipe for each of the seeds alone."""
+        return [replace(self, seed=self.seed + number) for number in range(self.seeds)]
 
     @property
     def epochs(self) -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,11 +31,19 @@ from training import network
 from training.augment import TrainingBatches
 from training.dataset import DatasetError, Examples, Split, fingerprint, read_photos, read_provenance, read_split
 from training.recipe import Recipe, RecipeError
-from training.run import FINAL, LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, WEIGHTS_FILE, fold_name
+from training.run import (
+    FINAL,
+    LOGITS_FILE,
+    PHOTOS_FILE,
+    RECORD_FILE,
+    WEIGHTS_FILE,
+    fold_name,
+    seed_logits_file,
+    seed_weights_file,
+)
 
 _RECIPE = Path(__file__).with_name("recipe.toml")
 _FOLDERS = ("train", "validation", "extra")  # the first has to be there
-_BACKUP = "backup"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")
 
 
@@ -66,34 +74,79 @@ def assignments(data: Path, split: Split, folds: int) -> list[Assignment]:
 
 
 def train(data: Path, recipe: Recipe, weights: str, run: Path) -> None:
-    """Train all networks of a recipe that `run` does not hold yet."""
+    """Train all networks of a recipe that `run` does not hold yet, each from every seed."""
     folders = [data / _FOLDERS[0], *(data / name for name in _FOLDERS[1:] if (data / name).is_dir())]
     split = read_split(folders, recipe.source_size)
     begin(run, _record(data, split, recipe, weights))
-    one_hot = np.eye(len(split.labels), dtype=np.float32)[split.targets]
-    todo = [
+    unfinished = [
         assignment
         for assignment in assignments(data, split, recipe.folds)
         if not (run / assignment.name / PHOTOS_FILE).exists()
     ]
-    print(f"{len(split.files)} photos of {len(split.labels)} labels; {len(todo)} networks to train.")
+    untrained = [
+        (seeded, assignment)
+        for seeded in recipe.by_seed()
+        for assignment in unfinished
+        if not seed_logits_file(run / assignment.name, seeded.seed).exists()
+    ]
+    print(
+        f"{len(split.files)} photos of {len(split.labels)} labels; {len(unfinished)} networks to finish, "
+        f"{len(untrained)} trainings to do."
+    )
+    training = _Training(data, split, weights, run)
     with _progress_bar() as bar:
-        progress = Progress(bar, recipe, [len(assignment.learns) for assignment in todo])
-        for assignment in todo:
-            progress.next(assignment.name)
-            folder = run / assignment.name
-            examples = Examples(split.images[assignment.learns], one_hot[assignment.learns])
-            keras.utils.set_random_seed(recipe.seed)
-            model = network.build(len(split.labels), weights, recipe.dropout, recipe.frozen_blocks)
-            learnt, answered = (
-                [split.files[index] for index in chosen] for chosen in (assignment.learns, assignment.answers)
-            )
-            if not (folder / _BACKUP).exists():
-                network.fit_head(model, Examples(read_photos(learnt, recipe.phases[0].size), examples.targets), recipe)
-            fine_tune(model, examples, recipe, folder / _BACKUP, [progress])
-            model.save_weights(folder / WEIGHTS_FILE)
-            served = network.finish(model, read_photos(network.sample(learnt), recipe.size))
-            _keep(served, data, answered, recipe.size, folder)
+        progress = Progress(bar, recipe, [len(assignment.learns) for _, assignment in untrained])
+        for seeded, assignment in untrained:
+            progress.next(f"{assignment.name}, seed {seeded.seed}")
+            training.train(assignment, seeded, progress)
+    for assignment in unfinished:
+        training.finish(assignment, recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """Networks that learn from photos below `data`, from initial `weights` on; `run` keeps what they become."""
+
+    data: Path
+    split: Split
+    weights: str
+    run: Path
+
+    def train(self, assignment: Assignment, recipe: Recipe, progress: "Progress") -> None:
+        """Train a network from the recipe's own seed; write its weights and its answers."""
+        folder = self.run / assignment.name
+        backup = folder / f"backup-{recipe.seed}"
+        one_hot = np.eye(len(self.split.labels), dtype=np.float32)[self.split.targets]
+        examples = Examples(self.split.images[assignment.learns], one_hot[assignment.learns])
+        learnt = self._files(assignment.learns)
+        keras.utils.clear_session()  # what Keras keeps of the network before
+        keras.utils.set_random_seed(recipe.seed)
+        model = network.build(len(self.split.labels), self.weights, recipe.dropout, recipe.frozen_blocks)
+        if not backup.exists():
+            network.fit_head(model, Examples(read_photos(learnt, recipe.phases[0].size), examples.targets), recipe)
+        fine_tune(model, examples, recipe, backup, [progress])
+        network.measure_norms(model, read_photos(network.sample(learnt), recipe.size))
+        model.save_weights(seed_weights_file(folder, recipe.seed))
+        answered = read_photos(self._files(assignment.answers), recipe.size)
+        np.save(seed_logits_file(folder, recipe.seed), network.predict(model, answered))
+        shutil.rmtree(backup)
+
+    def finish(self, assignment: Assignment, recipe: Recipe) -> None:
+        """Average what the seeds became, convert it, write its answers, and that nothing of it is left to do."""
+        folder = self.run / assignment.name
+        model = network.build(len(self.split.labels), None, recipe.dropout, recipe.frozen_blocks)
+        network.average(model, [seed_weights_file(folder, seeded.seed) for seeded in recipe.by_seed()])
+        model.save_weights(folder / WEIGHTS_FILE)
+        served = network.finish(model, read_photos(network.sample(self._files(assignment.learns)), recipe.size))
+        (folder / NETWORK_FILE).write_bytes(network.to_tflite(served, recipe.size)["float16"])
+        answered = self._files(assignment.answers)
+        logits = keras.Model(served.input, served.output["logits"])
+        np.save(folder / LOGITS_FILE, network.predict(logits, read_photos(answered, recipe.size)))
+        names = [path.relative_to(self.data).as_posix() for path in answered]
+        (folder / PHOTOS_FILE).write_text(json.dumps(names, indent=0) + "\n", encoding="utf-8")
+
+    def _files(self, chosen: npt.NDArray[np.int64]) -> list[Path]:
+        return [self.split.files[index] for index in chosen]
 
 
 def _record(data: Path, split: Split, recipe: Recipe, weights: str) -> dict[str, Any]:
@@ -110,7 +163,7 @@ def _record(data: Path, split: Split, recipe: Recipe, weights: str) -> dict[str,
 def fine_tune(
     model: keras.Model, examples: Examples, recipe: Recipe, backup: Path, callbacks: list[keras.callbacks.Callback]
 ) -> None:
-    """Train a network through all phases, from what `backup` holds on; leaves it with its averaged weights."""
+    """Train a network through all phases, from what `backup` holds on; leaves it with the average over its steps."""
     steps = max(1, len(examples.images) // recipe.batch_size) * recipe.epochs
     warm_up = steps // 10
     rate = keras.optimizers.schedules.CosineDecay(
@@ -139,21 +192,11 @@ def fine_tune(
     optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def _keep(served: keras.Model, data: Path, answered: list[Path], size: int, folder: Path) -> None:
-    """Convert a finished network and write its answers for some photos, and that nothing of it is left to do."""
-    (folder / NETWORK_FILE).write_bytes(network.to_tflite(served, size)["float16"])
-    logits = keras.Model(served.input, served.output["logits"])
-    np.save(folder / LOGITS_FILE, network.predict(logits, read_photos(answered, size)))
-    names = [path.relative_to(data).as_posix() for path in answered]
-    (folder / PHOTOS_FILE).write_text(json.dumps(names, indent=0) + "\n", encoding="utf-8")
-    shutil.rmtree(folder / _BACKUP)
-
-
 class Progress(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
     """Shows how far the whole run is and how long it will take, and a line for each epoch."""
 
     def __init__(self, progress: rich.progress.Progress, recipe: Recipe, learns: list[int]) -> None:
-        """`learns`: from how many photos each network learns that is still to train."""
+        """`learns`: from how many photos each training learns that is still to come."""
         super().__init__()
         self._bar = progress
         self._recipe = recipe

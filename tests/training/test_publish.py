@@ -1,7 +1,7 @@
 """A run of training to `model/`: what is checked, calibrated, measured and written."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from training.calibration import Calibration
 from training.dataset import DatasetError, Split, read_split
 from training.evaluate import Evaluation
 from training.publish import PublishError, describe, publish
+from training.recipe import Recipe
 from training.report import write_report
-from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE
+from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE, seed_logits_file
 
 LABELS = Description.read(ROOT / "model").labels
 
@@ -43,7 +44,7 @@ def run(tmp_path: Path, model: Model) -> Path:
     write_photos(data / "train")
     run = tmp_path / "run"
     size = model.description.input_size
-    recipe = {"size": size, "folds": 2}
+    recipe = asdict(replace(Recipe.read(ROOT / "training" / "recipe.toml"), size=size, folds=2, seeds=2))
     record = {"labels": LABELS, "recipe": recipe, "photos": 20, "weights": "imagenet"}
     split = read_split(data / "train", size)
     names = [path.relative_to(data).as_posix() for path in split.files]
@@ -52,6 +53,8 @@ def run(tmp_path: Path, model: Model) -> Path:
         (run / name).mkdir(parents=True)
         (run / name / "clothing.tflite").write_bytes((ROOT / "model" / "clothing.tflite").read_bytes())
         np.save(run / name / LOGITS_FILE, logits[kept])
+        np.save(seed_logits_file(run / name, 1), logits[kept])
+        np.save(seed_logits_file(run / name, 2), -logits[kept])
         (run / name / PHOTOS_FILE).write_text(json.dumps(names[kept]))
     (run / RECORD_FILE).write_text(json.dumps(record))
     variant = {"size": 224, "precision": "int8", "bytes": 2_600_000, "runtime": "tflite_runtime"}
@@ -101,6 +104,8 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     assert "| tflite_runtime | 224 | int8 | 2.6 | does not load |  |  |" in card
     content = json.loads((tmp_path / "out" / "model.json").read_text())
     assert content["folds"] == [0.2, 0.2]
+    assert content["seeds"][0] == 0.2
+    assert content["seeds"][1] != 0.2
     assert content["agreement"] == 0
     assert content["training"]["weights"] == "imagenet"
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from classifier.limits import Limits
 from classifier.model import Model
-from classifier.photos import decode
-from conftest import ROOT
-from drawing import encoded, garment
+from classifier.services import Services
+from conftest import ROOT, Api
+from drawing import encoded, garment, photo
+from local.aws import Resources
 from training import augment, convert, network, train
 from training.dataset import DatasetError, Examples, Split
 from training.recipe import Phase, Recipe, RecipeError
@@ -76,9 +76,13 @@ def run(*command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_pipeline_makes_a_model_that_serves(
-    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    aws: Resources,
 ) -> None:
-    """With three labels of our own: nothing but the photos decides which they are.
+    """With three labels of our own: nothing but the photos decides which they are, from training to the API.
 
     The programs that use TensorFlow run in this process, which has spent seconds on importing it; the others in theirs,
     for the two runtimes do not load together.
@@ -96,10 +100,10 @@ def test_the_pipeline_makes_a_model_that_serves(
     monkeypatch.setattr(sys, "argv", ["train", *common, *recipe])
     assert train.main() == 0
     told = capsys.readouterr().out
-    assert "24 photos of 3 labels; 3 networks to train." in told
-    assert "final: epoch 1 of 1 at 32 pixels: loss" in told
+    assert "24 photos of 3 labels; 3 networks to finish, 6 trainings to do." in told
+    assert "final, seed 2: epoch 1 of 1 at 32 pixels: loss" in told
     assert train.main() == 0
-    assert "3 labels; 0 networks to train." in capsys.readouterr().out
+    assert "3 labels; 0 networks to finish, 0 trainings to do." in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["convert", *common, "--sizes", str(SIZE)])
     assert convert.main() == 0
     measured = run("training.variants", *common, "--sizes", str(SIZE))
@@ -110,8 +114,7 @@ def test_the_pipeline_makes_a_model_that_serves(
     model = Model.read(tmp_path / "out")
     assert model.description.labels == ("floor", "pants", "t-shirt")
     assert model.description.input_size == SIZE
-    scores, _ = model.predict(decode(encoded(garment("pants")), SIZE, Limits()).pixels)
-    assert sum(scores.values()) == pytest.approx(1)
+    assert_serves(Api(Services.from_environment(os.environ | {"MODEL_DIR": out})), ["floor", "pants", "t-shirt"])
     evaluated = run("training.evaluate", "--data", str(tmp_path / "data" / "validation"), "--model", out)
     assert '"n": 6' in evaluated.stdout
     variants = json.loads((tmp_path / "run" / "variants.json").read_text())
@@ -120,10 +123,23 @@ def test_the_pipeline_makes_a_model_that_serves(
     assert (tmp_path / "out" / "README.md").read_text().count("| 64 | float16 |") == len(variants) / 3
 
 
+def assert_serves(api: Api, labels: list[str]) -> None:
+    """Whatever of the API speaks of labels speaks of these, and of no others."""
+    scores = api.request("POST", "/predict", body=photo("pants"), headers={"Content-Type": "image/jpeg"}).json
+    assert list(scores) == labels
+    assert sum(scores.values()) == pytest.approx(1)
+    assert api.request("GET", "/model").json["labels"] == labels
+    (record,) = api.request("GET", "/classifications").json["items"]
+    for label, confirmed in [(labels[0], 200), ("dress", 400)]:
+        assert api.request("PUT", f"/confirmations/{record['id']}", {"label": label}).status == confirmed
+        assert api.request("GET", "/classifications", query={"label": label}).status == confirmed
+
+
 def short_recipe() -> str:
     """The committed recipe, with as little of everything as there can be."""
     short = {
         "size": str(SIZE),
+        "seeds": "2",
         "phases": "[{ size = 32, epochs = 1 }]",
         "folds": "2",
         "batch_size": "8",
@@ -227,6 +243,22 @@ def test_cutmix_gives_a_label_as_much_as_its_photo() -> None:
 
     assert mixed.mean(axis=(1, 2, 3)) == pytest.approx(shares[:, 1], abs=1e-6)
     assert ((shares > 0) & (shares < 1)).any()
+
+
+def test_the_average_of_networks_has_the_mean_of_their_weights(tmp_path: Path) -> None:
+    layers = keras.layers.Dense(2), keras.layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    shapes = [weights.shape for weights in model.get_weights()]
+    files = []
+    for value in (1, 2, 6):
+        model.set_weights([np.full(shape, value, np.float32) for shape in shapes])
+        files.append(tmp_path / f"{value}.weights.h5")
+        model.save_weights(files[-1])
+
+    network.average(model, files)
+
+    for weights, shape in zip(model.get_weights(), shapes, strict=True):
+        assert weights == pytest.approx(np.full(shape, 3.0))
 
 
 def test_the_balanced_loss_asks_more_of_frequent_labels() -> None:
