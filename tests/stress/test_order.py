@@ -1,5 +1,6 @@
 """Whatever the order, the repetitions and the crashes: in the end every key's record is that of its newest object."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,15 @@ from world import World, faults
 
 SEEDS = 8  # every other one has worlds with versions
 WORLDS = 50  # of each seed: the longer one lasts, the slower moto gets
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_imported_stays() -> Iterator[None]:
+    """Garbage is collected all the time here, and to look through all modules each time takes an eighth of the test."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @contextmanager
@@ -52,7 +62,7 @@ def test_records_are_those_of_the_newest_objects(
     for _ in range(worlds):
         with world(session, random, unrest=0.1, versions=bool(seed % 2)) as made:
             while made.counts["deliveries"] < deliveries:
-                for _ in range(3):  # to look costs as much as a round
+                for _ in range(5):  # to look costs as much as a round
                     made.round()
                 assert faults(made) == []
 

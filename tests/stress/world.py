@@ -48,7 +48,7 @@ class ColourModel:
     def predict(self, pixels: Any) -> Prediction:
         self.answers += 1
         label = list(COLOURS)[int(pixels.mean(axis=(0, 1)).argmax())]
-        return Prediction({name: float(name == label) for name in self.description.labels}, needs_review=False)
+        return Prediction({name: float(name == label) for name in COLOURS}, needs_review=False)
 
 
 @dataclass
@@ -90,14 +90,19 @@ class World:
         """Delete the object of some key, if it has one; where there are versions, maybe only the newest."""
         key = self.random.choice(self.keys)
         with self._outside():
-            versions = self.services.s3.list_object_versions(Bucket=BUCKET, Prefix=key).get("Versions", [])
-            newest = [version["VersionId"] for version in versions if version["IsLatest"]]
-            if newest and newest != ["null"] and self.random.random() < 0.5:
-                self.services.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=newest[0])
+            newest = self._newest_version(key)
+            if newest and self.random.random() < 0.5:
+                self.services.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=newest)
             else:
                 self.services.s3.delete_object(Bucket=BUCKET, Key=key)
         self.counts["deletions"] += 1
         self.events.append(Event((key,)))
+
+    def _newest_version(self, key: str) -> str | None:
+        try:
+            return self.services.s3.head_object(Bucket=BUCKET, Key=key).get("VersionId")
+        except ClientError:
+            return None
 
     # What AWS does.
 
