@@ -39,6 +39,11 @@ from local.aws import BUCKET, Resources, create_resources, new_session
 from local.function import Context
 from photo_server import PhotoServer
 
+DATA = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data" / "clothing"))  # photos that are not committed
+needs_photos = pytest.mark.skipif(
+    not (DATA / "test").is_dir(), reason="needs the clothing photos; DATA names their folder"
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", action="store_true", help="let tests/browser draw the README's picture anew")

@@ -1,9 +1,7 @@
 """The committed model on real photos, where they are there."""
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -15,18 +13,11 @@ from classifier.batches import verdict
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
-from conftest import ROOT
+from conftest import DATA, ROOT, needs_photos
 from drawing import encoded
 from listings import record
 from training.dataset import read_split
 from training.evaluate import evaluate
-
-DATA = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data" / "clothing"))
-
-
-needs_photos = pytest.mark.skipif(
-    not (DATA / "test").is_dir(), reason="needs the clothing photos; DATA names their folder"
-)
 
 
 @needs_photos
