@@ -148,6 +148,8 @@ def _squeeze(image: Image.Image, data: bytes, size: int) -> Image.Image:
         source.load()
     else:
         image.load()
+        if image.mode == "RGB" and not image.has_transparency_data:  # no copy then but the smaller ones
+            return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
     width, height = source.size
     x, y = (max(1, int(length / size / _REDUCING_GAP)) for length in (width, height))
     rows = max(1, _BAND_PIXELS // (width * y)) * y
