@@ -107,8 +107,8 @@ same cores.
 {table(["", "one core", "two cores", "ratio"], batches)}
 
 Of one core, the whole way takes {milliseconds(one[PROCESSOR]):.0f} ms for each photo, and waits for AWS beside.
-On two cores it is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fast as decoding and inference alone. What memory sizes buy stands in
-[memory-sizes.md](memory-sizes.md).
+On two cores it is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fast as decoding and inference alone.
+What memory sizes buy stands in [memory-sizes.md](memory-sizes.md).
 
 ## Through the local system
 As clients of `make run` see it, in milliseconds.
