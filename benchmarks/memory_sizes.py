@@ -34,7 +34,7 @@ _PAGE = Path(__file__).with_name("memory-sizes.md")
 
 
 def main() -> None:
-    """Some three minutes on two cores."""
+    """A minute or two on two cores."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory_sizes", description=__doc__)
     parser.add_argument("--build", type=Path, default=Path("build/benchmarks"), help="where what is made is kept")
     arguments = parser.parse_args()

@@ -33,6 +33,7 @@ os.environ.update(
 
 from api_events import api_event
 from classifier.app import dispatch
+from classifier.errors import ClassifierError
 from classifier.model import Model
 from classifier.services import Services
 from local.aws import BUCKET, Resources, create_resources, new_session
@@ -164,6 +165,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def error_kinds(kind: type[ClassifierError] = ClassifierError) -> list[type[ClassifierError]]:
+    """All errors of the function that have a code."""
+    found = [inner for child in kind.__subclasses__() for inner in error_kinds(child)]
+    return [kind, *found] if hasattr(kind, "code") else found
 
 
 def handle(event: Any, services: Services) -> Any:

@@ -14,13 +14,13 @@ from openapi_spec_validator import validate
 from PIL import Image
 
 from api_events import s3_event
-from classifier.errors import InvalidRequest
+from classifier.errors import InvalidRequest, MethodNotAllowed
 from classifier.events import is_failed_event
 from classifier.model import Model
 from classifier.photos import FORMATS
 from classifier.services import Services
 from classifier.uploads import PREFIX
-from conftest import Answer, Api, Bucket, handle
+from conftest import Answer, Api, Bucket, error_kinds, handle
 from drawing import encoded, garment, photo
 from photo_server import PhotoServer
 
@@ -35,6 +35,8 @@ CODES = {
     "unreadable_image": 422,
     "url_not_allowed": 422,
     "url_unreachable": 502,
+    "busy": 503,
+    "internal_error": 500,
 }
 LoadEvent = Callable[[str], Any]
 
@@ -167,27 +169,27 @@ def test_any_other_event_is_told_which_there_are(event: Any, services: Services)
 # Routes
 
 
-@pytest.mark.parametrize("form", ["url", "bytes"])
-def test_post_predict(form: str, walk: Walk, model: Model, photo_server: PhotoServer) -> None:
-    if form == "url":
-        answer = walk.request("POST", "/predict", {"url": photo_server.serve("/pants.jpg", PANTS)})
-    else:
-        answer = walk.request("POST", "/predict", body=PANTS, headers=IMAGE)
+@pytest.fixture(params=["url", "bytes"])
+def form(request: pytest.FixtureRequest, photo_server: PhotoServer) -> dict[str, Any]:
+    """The two ways to hand over a photo."""
+    if request.param == "url":
+        return {"content": {"url": photo_server.serve("/pants.jpg", PANTS)}}
+    return {"body": PANTS, "headers": IMAGE}
+
+
+def test_post_predict(form: dict[str, Any], walk: Walk, model: Model) -> None:
+    answer = walk.request("POST", "/predict", **form)
 
     assert (answer.status, list(answer.json)) == (200, list(model.description.labels))
     assert_classification(walk.follow(answer.headers["location"]).json, model)
 
 
-@pytest.mark.parametrize("form", ["url", "bytes"])
-def test_post_classifications(form: str, walk: Walk, model: Model, photo_server: PhotoServer) -> None:
-    if form == "url":
-        answer = walk.request("POST", "/classifications", {"url": photo_server.serve("/pants.jpg", PANTS)})
-    else:
-        answer = walk.request("POST", "/classifications", body=PANTS, headers=IMAGE)
+def test_post_classifications(form: dict[str, Any], walk: Walk, model: Model) -> None:
+    answer = walk.request("POST", "/classifications", **form)
 
     assert answer.status == 201
     assert_classification(answer.json, model)
-    assert answer.json["source"] == form
+    assert answer.json["source"] == ("url" if "content" in form else "bytes")
     assert walk.follow(answer.headers["location"]).json == answer.json
 
 
@@ -317,6 +319,12 @@ def test_an_error(code: str, method: str, path: str, options: dict[str, Any], wa
     assert set(answer.json) == {"error", "request_id"}
     assert answer.json["error"]["code"] == code
     assert not re.search(r"Traceback|\.py|/var|Exception|boto", answer.body)
+
+
+def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
+    """A method that a path does not answer is an invalid request too, with the status that HTTP has for it."""
+    assert (MethodNotAllowed.code, MethodNotAllowed.status) == ("invalid_request", 405)
+    assert {kind.code: int(kind.status) for kind in error_kinds() if kind is not MethodNotAllowed} == CODES
 
 
 # What comes in

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from classifier.errors import ClassifierError
-from conftest import ROOT, free_port
+from conftest import ROOT, error_kinds, free_port
 from drawing import photo
 from photo_server import PhotoServer
 from running import System, running, status
@@ -73,11 +72,4 @@ def test_every_request_of_the_description_is_shown(system: System) -> None:
 
 
 def test_every_error_is_explained() -> None:
-    kinds = [ClassifierError]
-    codes = set()
-    while kinds:
-        kind = kinds.pop()
-        kinds += kind.__subclasses__()
-        codes.add(getattr(kind, "code", None))
-
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == codes - {None}
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == {kind.code for kind in error_kinds()}

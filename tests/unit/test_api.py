@@ -15,11 +15,10 @@ from api_events import api_event
 from classifier import uploads
 from classifier.api import _resolver
 from classifier.download import Downloader
-from classifier.errors import ClassifierError, MethodNotAllowed
 from classifier.model import Model
 from classifier.records import Classification, Conflict, Source, Status
 from classifier.services import Services
-from conftest import Api, Bucket, handle, having
+from conftest import Api, Bucket, error_kinds, handle, having
 from drawing import encoded, garment, photo
 from local.aws import BUCKET
 from photo_server import PhotoServer
@@ -453,12 +452,8 @@ def test_the_api_describes_itself(api: Api, stage: str | None) -> None:
 
     validate(document)
     assert document["servers"] == [{"url": f"/{stage}" if stage else "/"}]
-    errors: set[str] = {kind.code for kind in all_errors(ClassifierError) if hasattr(kind, "code")}
+    errors = {kind.code for kind in error_kinds()}
     assert set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == errors
-
-
-def all_errors(kind: type[ClassifierError]) -> list[type[ClassifierError]]:
-    return [kind, *(found for child in kind.__subclasses__() for found in all_errors(child))]
 
 
 def test_the_description_has_every_route_and_no_other(api: Api) -> None:
@@ -497,21 +492,3 @@ def test_faults_behind_the_api_are_told_apart_and_leak_nothing(
     assert_error(answer, status, code)
     assert "secret" not in answer.body
     assert "arn:" not in answer.body
-
-
-def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
-    """A method that a path does not answer is an invalid request too, with the status that HTTP has for it."""
-    kinds = [kind for kind in all_errors(ClassifierError) if hasattr(kind, "code") and kind is not MethodNotAllowed]
-
-    assert (MethodNotAllowed.code, MethodNotAllowed.status) == ("invalid_request", 405)
-    assert {kind.code: int(kind.status) for kind in kinds} == {
-        "invalid_request": 400,
-        "not_found": 404,
-        "image_too_large": 413,
-        "unsupported_image": 415,
-        "unreadable_image": 422,
-        "url_not_allowed": 422,
-        "url_unreachable": 502,
-        "busy": 503,
-        "internal_error": 500,
-    }
