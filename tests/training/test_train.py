@@ -282,6 +282,25 @@ def test_only_later_blocks_learn(weights: Path, frozen_blocks: int, last_frozen:
     assert trunk.get_layer(first_trained).trainable
 
 
+def test_fused_batch_norms_answer_and_learn_as_those_of_keras() -> None:
+    """Serving, training, and what they keep of what they saw."""
+    images = np.random.default_rng(0).normal(150, 30, (8, 16, 16, 3)).astype(np.float32)
+    before = np.array([[1, 2, 3], [4, 5, 6], [100, 110, 120], [900, 800, 700]], np.float32)
+    norms = [keras.layers.BatchNormalization(), network.FusedBatchNormalization()]
+    for norm in norms:
+        norm.build(images.shape)
+        norm.set_weights(list(before))
+
+    served = [norm(images, training=False) for norm in norms]
+    trained = [norm(images, training=True) for norm in norms]
+    kept = [np.stack(norm.get_weights()) for norm in norms]
+
+    for expected, fused in (served, trained):
+        assert fused.numpy() == pytest.approx(expected.numpy(), abs=1e-3)
+    assert kept[1] == pytest.approx(kept[0], rel=1e-4)
+    assert (kept[1][2:] != before[2:]).all()
+
+
 def test_the_head_is_fitted_to_what_the_trunk_sees() -> None:
     """The trunk here sees each colour's mean."""
     pixels = keras.Input((None, None, 3))
