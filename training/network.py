@@ -1,9 +1,9 @@
 """The network: MobileNetV2 (Sandler et al. 2018) with a new head, and its conversion to TensorFlow Lite."""
 
 import itertools
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,10 +14,6 @@ from sklearn.cluster import KMeans
 from training.dataset import Examples
 from training.recipe import Recipe
 
-# MobileNetV2 in half precision is 4.5 MB. A converter that loses the weights writes a file of some kilobytes instead,
-# and says nothing.
-_SMALLEST_NETWORK_BYTES = 1_000_000
-_BATCH = 32  # of photos at once, where nothing is learnt
 _SAMPLE = 1536  # photos, to finish a network with
 _NORM_BATCH = 64  # of these at once, to measure batch norms on
 _PROTOTYPES = 100
@@ -25,10 +21,6 @@ _LEAST_DEVIATION = 0.05  # of a feature; the usual one has ten times that
 _TRUNK = "trunk"
 _FEATURES = "features"
 _HEAD = "logits"
-
-
-class ExportError(Exception):
-    """The converted network is not the one that was trained."""
 
 
 def build(labels: int, weights: str | None, dropout: float, frozen_blocks: int) -> keras.Model:
@@ -142,15 +134,11 @@ def fit_head(network: keras.Model, examples: Examples, recipe: Recipe) -> None:
     network.get_layer(_HEAD).set_weights([weights, bias - mean @ weights])
 
 
-def predict(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """The network's outputs, of shape (n, …), for uint8 images of shape (n, side, side, 3)."""
-    batches = range(0, len(images), _BATCH)
-    return np.concatenate([network(images[first : first + _BATCH], training=False).numpy() for first in batches])
-
-
 def features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """What the head sees, of shape (n, features), of uint8 images of shape (n, side, side, 3)."""
-    return predict(keras.Model(network.input, network.get_layer(_FEATURES).output), images)
+    trunk = keras.Model(network.input, network.get_layer(_FEATURES).output)
+    seen: npt.NDArray[np.float32] = trunk.predict(images, verbose=0)
+    return seen
 
 
 def sample(learnt: Sequence[Path]) -> list[Path]:
@@ -176,11 +164,22 @@ def measure_norms(network: keras.Model, images: npt.NDArray[np.uint8]) -> None:
     What Keras keeps while training is of the last thousand steps: of mixed photos, of other sizes, and of weights that
     the average has left behind (Wu and Johnson 2021, "Rethinking Batch in BatchNorm").
     """
-    norms = [layer for layer in network.get_layer(_TRUNK).layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for number, first in enumerate(range(0, len(images), _NORM_BATCH)):
-        for norm in norms:
-            norm.momentum = number / (number + 1)  # so that all batches count alike
-        network(images[first : first + _NORM_BATCH], training=True)
+    norms = [
+        layer
+        for layer in network.get_layer(_TRUNK).layers
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
+    for norm in norms:
+        norm.momentum = 0  # so that it keeps what it saw of the last batch alone
+    kept = [variable for norm in norms for variable in (norm.moving_mean, norm.moving_variance)]
+    # A graph, for when Keras runs a network eagerly it holds on to all that the layers give till the last one is done.
+    look = tf.function(network, autograph=False)
+    seen = []
+    for first in range(0, len(images), _NORM_BATCH):
+        look(images[first : first + _NORM_BATCH], training=True)
+        seen.append([variable.numpy() for variable in kept])
+    for variable, values in zip(kept, zip(*seen, strict=True), strict=True):
+        variable.assign(np.mean(values, axis=0))
 
 
 def _prototypes(seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -245,15 +244,24 @@ def to_tflite(
     "float32", "float16" or "int8"; the last is also that of the arithmetic, and is fitted to `samples` of photos, of
     shape (n, size, size, 3). The answer has a file for each.
     """
-    pixels = keras.Input((size, size, 3), batch_size=1, dtype="uint8", name="pixels")
-    served = keras.Model(pixels, network(keras.ops.cast(pixels, "float32"), training=False))
-    with tempfile.TemporaryDirectory() as directory:
-        served.export(directory, verbose=False)
-        return {precision: _convert(directory, precision, samples) for precision in precisions}
+    weights = [variable.numpy() for variable in network.trainable_variables]
+    others = [variable.numpy() for variable in network.non_trainable_variables]
+
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.uint8, name="pixels")])  # type: ignore[untyped-decorator]
+    def answer(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        # With the weights as constants: the converter can lose Keras's variables without a word, and to save them for
+        # it takes longer than all else here.
+        constants = ([tf.constant(value) for value in values] for values in (weights, others))
+        outputs: dict[str, tf.Tensor]
+        outputs, _ = network.stateless_call(*constants, tf.cast(pixels, tf.float32), training=False)
+        return outputs
+
+    served = answer.get_concrete_function()
+    return {precision: _convert(served, precision, samples) for precision in precisions}
 
 
-def _convert(saved: str, precision: str, samples: npt.NDArray[np.uint8] | tuple[()]) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+def _convert(function: Any, precision: str, samples: npt.NDArray[np.uint8] | tuple[()]) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
@@ -262,6 +270,4 @@ def _convert(saved: str, precision: str, samples: npt.NDArray[np.uint8] | tuple[
         converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in samples)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converted: bytes = converter.convert()
-    if len(converted) < _SMALLEST_NETWORK_BYTES:
-        raise ExportError(f"The converted network has only {len(converted):,} bytes: its weights are missing.")
     return converted

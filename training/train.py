@@ -128,7 +128,7 @@ class _Training:
         network.measure_norms(model, read_photos(network.sample(learnt), recipe.size))
         model.save_weights(seed_weights_file(folder, recipe.seed))
         answered = read_photos(self._files(assignment.answers), recipe.size)
-        np.save(seed_logits_file(folder, recipe.seed), network.predict(model, answered))
+        np.save(seed_logits_file(folder, recipe.seed), model.predict(answered, verbose=0))
         shutil.rmtree(backup)
 
     def finish(self, assignment: Assignment, recipe: Recipe) -> None:
@@ -141,7 +141,7 @@ class _Training:
         (folder / NETWORK_FILE).write_bytes(network.to_tflite(served, recipe.size)["float16"])
         answered = self._files(assignment.answers)
         logits = keras.Model(served.input, served.output["logits"])
-        np.save(folder / LOGITS_FILE, network.predict(logits, read_photos(answered, recipe.size)))
+        np.save(folder / LOGITS_FILE, logits.predict(read_photos(answered, recipe.size), verbose=0))
         names = [path.relative_to(self.data).as_posix() for path in answered]
         (folder / PHOTOS_FILE).write_text(json.dumps(names, indent=0) + "\n", encoding="utf-8")
 

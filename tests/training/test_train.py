@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from classifier.model import Model
@@ -75,6 +77,16 @@ def run(*command: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.fixture
+def without_graphs() -> Iterator[None]:
+    """To make a graph takes TensorFlow longer than the few steps of a test."""
+    tf.config.run_functions_eagerly(run_eagerly=True)
+    yield
+    tf.config.run_functions_eagerly(run_eagerly=False)
+
+
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+@pytest.mark.usefixtures("without_graphs")
 def test_the_pipeline_makes_a_model_that_serves(
     tmp_path: Path,
     weights: Path,
@@ -94,9 +106,6 @@ def test_the_pipeline_makes_a_model_that_serves(
     out = str(tmp_path / "out")
     recipe = ("--weights", str(weights), "--recipe", str(tmp_path / "short.toml"))
 
-    # Without TensorFlow's graphs: to make one takes longer than the few steps of this test.
-    compile_model = keras.Model.compile
-    monkeypatch.setattr(keras.Model, "compile", lambda *arguments: compile_model(*arguments, run_eagerly=True))
     monkeypatch.setattr(sys, "argv", ["train", *common, *recipe])
     assert train.main() == 0
     told = capsys.readouterr().out
@@ -142,7 +151,7 @@ def short_recipe() -> str:
         "seeds": "2",
         "phases": "[{ size = 32, epochs = 1 }]",
         "folds": "2",
-        "batch_size": "8",
+        "batch_size": "16",
         "head_epochs": "1",
     }
     lines = (ROOT / "training" / "recipe.toml").read_text().splitlines()
@@ -312,7 +321,7 @@ def test_the_head_is_fitted_to_what_the_trunk_sees() -> None:
 
     network.fit_head(model, Examples(images, one_hot), replace(RECIPE, head_epochs=50))
 
-    assert (network.predict(model, images[:2]).argmax(axis=1) == [0, 1]).all()
+    assert (model.predict(images[:2], verbose=0).argmax(axis=1) == [0, 1]).all()
 
 
 def test_the_converted_network_answers_like_the_trained_one(tmp_path: Path, weights: Path) -> None:
@@ -358,20 +367,18 @@ def test_a_finished_network_answers_as_its_batch_norms_would_on_the_photos_it_se
     assert answers[0] == pytest.approx(answers[1], abs=1e-5)
 
 
-def test_a_converted_network_without_its_weights_is_refused(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
-    """As a converter once wrote it without a word."""
-    monkeypatch.setattr("tensorflow.lite.TFLiteConverter.from_saved_model", lambda _: _Converter())
+def test_batch_norms_are_measured_on_all_batches_alike() -> None:
+    """Here one of black photos and one of light ones, whatever came before; a frozen norm stays as it was."""
+    measured, frozen = keras.layers.BatchNormalization(), keras.layers.BatchNormalization(trainable=False)
+    trunk = keras.Sequential([keras.Input((4, 4, 3)), measured, frozen], name="trunk")
+    images = np.zeros((128, 4, 4, 3), np.uint8)
+    images[64:] = 200
 
-    with pytest.raises(network.ExportError, match="weights are missing"):
-        network.to_tflite(network.build(4, str(weights), dropout=0.2, frozen_blocks=3), SIZE)
+    network.measure_norms(keras.Sequential([keras.Input((4, 4, 3)), trunk]), images)
 
-
-class _Converter:
-    class target_spec:  # noqa: N801 - TensorFlow's name
-        pass
-
-    def convert(self) -> bytes:
-        return bytes(77_000)
+    assert measured.moving_mean.numpy() == pytest.approx(np.full(3, 100.0))
+    assert measured.moving_variance.numpy() == pytest.approx(np.zeros(3))
+    assert [*frozen.moving_mean.numpy(), *frozen.moving_variance.numpy()] == [0, 0, 0, 1, 1, 1]
 
 
 def test_a_folder_without_photos_is_told(tmp_path: Path, weights: Path) -> None:
