@@ -176,6 +176,8 @@ def fine_tune(
         rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.average_momentum
     )
     model.compile(optimizer, network.balanced_loss(examples.targets, recipe))
+    # Else its variables are made inside the graph, with a branch for each; TensorFlow keeps each such graph for good.
+    optimizer.build(model.trainable_variables)
     first = 0
     for phase in recipe.phases:
         last = first + phase.epochs
