@@ -136,8 +136,8 @@ def fit_head(network: keras.Model, examples: Examples, recipe: Recipe) -> None:
 
 def features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """What the head sees, of shape (n, features), of uint8 images of shape (n, side, side, 3)."""
-    trunk = keras.Model(network.input, network.get_layer(_FEATURES).output)
-    seen: npt.NDArray[np.float32] = trunk.predict(images, verbose=0)
+    headless = keras.Model(network.input, network.get_layer(_FEATURES).output)
+    seen: npt.NDArray[np.float32] = headless.predict(images, verbose=0)
     return seen
 
 
