@@ -1,4 +1,4 @@
-# `make run` and `make test` do all the set-up that they need, in folders .venv* of this one.
+# Each target installs what it needs into the .venv* folders here, from the requirements.txt files.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,22 +9,33 @@ RUN ?= build/training
 
 TRAINING_VENV = $(VENV)-training
 SAM_VENV = $(VENV)-sam
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+LOCK_VENV = $(VENV)-lock
+# --no-deps: the files are complete, and old versions of pip refuse a dependency with extras whose line has none.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+
+# Each lock comes after those that it builds on.
+LOCKS = requirements local/requirements tests/requirements tests/browser/requirements tests/mutation/requirements \
+  training/requirements benchmarks/requirements tests/sam-requirements requirements-uv
+# Dependabot reads these options from the header of each lock.
+LOCK_OPTIONS = --universal --python-version 3.11 --generate-hashes
 
 export PYTHONPATH = functions
 
-.PHONY: run test stress check test-training test-container test-browser screenshots docker train evaluate bench bench-container clean
+.DEFAULT_GOAL := help
+.PHONY: help run test check test-browser test-container test-training stress mutation train evaluate bench \
+  bench-container screenshots lock clean docker
 
-run: $(VENV)/.local ## the whole system on this machine
-	@$(VENV)/bin/python -m local --port $(PORT) --aws-port $(AWS_PORT)
+##@ Run it
 
-test: $(VENV)/.tests ## all tests but those that need TensorFlow
+run: $(VENV)/.local ## Start the whole system on this machine; PORT=, AWS_PORT= and LOG=json change it
+	@$(VENV)/bin/python -m local --port "$(PORT)" --aws-port "$(AWS_PORT)" $(if $(LOG),--log "$(LOG)")
+
+##@ Test it
+
+test: $(VENV)/.tests ## Run the tests that need only Python
 	$(VENV)/bin/python -m pytest
 
-stress: $(VENV)/.tests ## the tests that try to break it, at their whole length
-	$(VENV)/bin/python -m pytest tests/stress --whole --numprocesses 2 --dist worksteal
-
-check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
+check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and the checks of the template
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
@@ -33,75 +44,104 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## linters, types, template
 	$(SAM_VENV)/bin/checkov --quiet --compact --skip-download --framework cloudformation dockerfile \
 	  --file template.yaml functions/classifier/Dockerfile
 
-test-training: $(TRAINING_VENV)/.training ## the tests that need TensorFlow
-	$(TRAINING_VENV)/bin/python -m pytest tests/training
-
-test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## builds the image and runs it; needs Docker
-	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
-
-test-browser: $(VENV)/.browser ## opens the seller's page in Chromium, and tries it
+test-browser: $(VENV)/.browser ## Test the seller's page in Chromium
 	$(VENV)/bin/python -m pytest tests/browser
 
-screenshots: $(VENV)/.browser ## draws the README's picture anew
-	$(VENV)/bin/python -m pytest tests/browser --screenshots --numprocesses 0
+test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## Build the image and test it; needs Docker
+	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
 
-train: $(TRAINING_VENV)/.training ## trains, converts, evaluates; writes model/
+test-training: $(TRAINING_VENV)/.training ## Run the tests that need TensorFlow
+	$(TRAINING_VENV)/bin/python -m pytest tests/training
+
+stress: $(VENV)/.tests ## Run the stress tests at full length
+	$(VENV)/bin/python -m pytest tests/stress --whole --numprocesses 2 --dist worksteal
+
+mutation: $(VENV)/.mutation ## Change the code in small ways, and report the changes that no test notices
+	$(VENV)/bin/python -m tests.mutation
+
+##@ Train and measure the model
+
+train: $(TRAINING_VENV)/.training ## Train, convert and evaluate on the photos in DATA=, and write model/
 	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/ and test/ in it."; exit 1; }
 	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.convert --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.variants --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run $(RUN)
 
-evaluate: $(TRAINING_VENV)/.training ## measures model/ on a folder of label folders
+evaluate: $(TRAINING_VENV)/.training ## Measure model/ on the photos in DATA=, and write build/report/
 	@test -n "$(DATA)" || { echo "Say where the photos are: make evaluate DATA=folder, with a folder for each label."; exit 1; }
 	$(TRAINING_VENV)/bin/python -m training.evaluate --data "$(DATA)" --report build/report
 
-bench: $(TRAINING_VENV)/.bench ## times everything beside other ways; writes benchmarks/README.md
+bench: $(TRAINING_VENV)/.bench ## Time it beside other solutions, and write benchmarks/README.md; PHOTOS= adds photos
 	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## times the image at several memory sizes; needs Docker
+bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the image at several memory sizes; needs Docker
 	$(SAM_VENV)/bin/sam build
 	EMULATOR=$$($(SAM_VENV)/bin/python -c 'import samcli.local as s; print(s.__path__[0])')/rapid/aws-lambda-rie-x86_64 \
 	  $(TRAINING_VENV)/bin/python -m benchmarks.memory_sizes
 
-clean: ## removes what the commands above installed and built
-	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) build .aws-sam
+##@ Maintain it
+
+lock: $(LOCK_VENV)/.uv ## Write each requirements.txt from its requirements.in; UPGRADE=1 updates indirect dependencies
+	@for name in $(LOCKS); do \
+	  echo "Locking $$name.in …"; \
+	  $(LOCK_VENV)/bin/uv pip compile --quiet $(LOCK_OPTIONS) --python $(LOCK_VENV)/bin/python $(if $(UPGRADE),--upgrade) \
+	    --custom-compile-command "make lock # uv pip compile $(LOCK_OPTIONS)" --output-file $$name.txt $$name.in || exit 1; \
+	done
+
+screenshots: $(VENV)/.browser ## Take the README's screenshot again
+	$(VENV)/bin/python -m pytest tests/browser --screenshots --numprocesses 0
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^##@/ {print (n++ ? "\n" : "") substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+clean: ## Remove what these targets installed and built
+	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) $(LOCK_VENV) build .aws-sam
 
 docker:
 	@docker info >/dev/null 2>&1 || { \
-	  echo "Docker does not answer, and without it nothing is tested here. Install it, or start it."; exit 1; }
+	  echo "Docker does not answer, and these tests need it. Install it or start it."; exit 1; }
 
-$(VENV)/.local: requirements.txt constraints.txt local/requirements.txt | $(VENV)/bin/python
+# The stamp of each environment is written last, so that the next run repeats an installation that did not finish.
+
+$(VENV)/.local: local/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
-	@$(VENV)/bin/python $(PIP_INSTALL) -r local/requirements.txt
+	@$(VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.tests: requirements.txt constraints.txt local/requirements.txt tests/requirements.txt | $(VENV)/bin/python
+$(VENV)/.tests: tests/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
-	@$(VENV)/bin/python $(PIP_INSTALL) -r tests/requirements.txt
+	@$(VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(VENV)/.browser: tests/browser/requirements.txt $(VENV)/.tests
-	@$(VENV)/bin/python $(PIP_INSTALL) -r tests/browser/requirements.txt
+	@$(VENV)/bin/python $(PIP_INSTALL) -r $<
 	@command -v chromium >/dev/null || $(VENV)/bin/python -m playwright install --with-deps chromium
 	@touch $@
 
-$(TRAINING_VENV)/.training: requirements.txt constraints.txt training/requirements.txt tests/requirements.txt | $(TRAINING_VENV)/bin/python
+$(VENV)/.mutation: tests/mutation/requirements.txt $(VENV)/.tests
+	@$(VENV)/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(TRAINING_VENV)/.training: training/requirements.txt | $(TRAINING_VENV)/bin/python
 	@echo "Installing TensorFlow into $(TRAINING_VENV) …"
-	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r training/requirements.txt -r tests/requirements.txt
+	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(TRAINING_VENV)/.bench: benchmarks/requirements.txt $(TRAINING_VENV)/.training
-	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r benchmarks/requirements.txt
+	@$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
-# On its own: what the SAM CLI and checkov pin does not go together with what is tested here.
 $(SAM_VENV)/.sam: tests/sam-requirements.txt | $(SAM_VENV)/bin/python
 	@echo "Installing the SAM CLI into $(SAM_VENV) …"
-	@$(SAM_VENV)/bin/python $(PIP_INSTALL) -r tests/sam-requirements.txt
+	@$(SAM_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python:
+$(LOCK_VENV)/.uv: requirements-uv.txt | $(LOCK_VENV)/bin/python
+	@$(LOCK_VENV)/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python $(LOCK_VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no $(PYTHON) on this machine. Install Python 3.11 or later, or name yours: make PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,1 +1,1 @@
-"""`make bench`: what a photo costs, beside the tutorials' way of doing it and beside the least that it can cost."""
+"""`make bench`: the time and memory for a photo, compared with the tutorials' functions and with the baseline."""

@@ -1,4 +1,4 @@
-"""Measures everything, and writes `benchmarks/README.md` with its plot."""
+"""Run all benchmarks, and write `benchmarks/README.md` with its plot."""
 
 import argparse
 import os
@@ -9,142 +9,145 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import requests
 
 from benchmarks import processes, report
-from benchmarks.photos import drawn_photos, given_photos
-from benchmarks.timing import Seconds, in_turns, keep
-from benchmarks.ways import Floor, Ours, Tutorial
+from benchmarks.contenders import Baseline, ThisProject, Tutorial
+from benchmarks.photos import draw_photos, find_photos
+from benchmarks.timing import Durations, measure_interleaved, save_for_pyperf
 from classifier.services import Services
 from local.aws import BUCKET, new_session
 
 _HERE = Path(__file__).parent
-_NOWHERE = "http://127.0.0.1:1"  # what needs no AWS is given none
-_SHORT, _PHONE = "JPEG, 400 px", "JPEG, 12 MP"
-_BATCH = 20
-_ROUNDS, _ROUNDS_OF_LONG, _LONG = 30, 11, 1_000_000  # of files of so many bytes
+_SMALL_PHOTO, _PHONE_PHOTO = "JPEG, 400 px", "JPEG, 12 MP"
+_BATCH_SIZE = 20
+_ROUNDS = 30
+_LARGE_FILE_BYTES, _ROUNDS_OF_LARGE_FILES = 1_000_000, 11  # large files take long; fewer rounds are enough
+_ROUNDS_OF_STARTS = 11
 
 
 def main() -> None:
-    """Some ten minutes on two cores."""
+    """Run the benchmarks, which takes about ten minutes on two cores."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--photos", type=Path, help="a folder of photos, to measure on these too")
-    parser.add_argument("--build", type=Path, default=Path("build/benchmarks"), help="where what is made is kept")
+    parser.add_argument("--photos", type=Path, help="a folder of photos to measure too")
+    parser.add_argument(
+        "--build", type=Path, default=Path("build/benchmarks"), help="the folder for networks, drawn photos and timings"
+    )
     arguments = parser.parse_args()
-    networks = made_networks(arguments.build)
-    drawn = drawn_photos(arguments.build / "photos")
-    photos = drawn | (given_photos(arguments.photos) if arguments.photos else {})
-    _say("photos")
-    measured = {name: measure_photo(file, networks) for name, file in photos.items()}
-    _say("starts")
-    starts, imports = measure_starts(drawn[_SHORT], networks["xception"])
-    _say("batches")
-    batches = measure_batches(drawn[_PHONE])
-    _say("the local system")
-    paths = measure_paths({name: drawn[name] for name in (_SHORT, _PHONE)})
-    _say("memory")
-    peaks = {name: processes.peak(file) for name, file in photos.items()}
-    keep({**measured, "start": starts, **batches, **paths}, arguments.build / "timings.json")
-    figures = report.Figures(measured, starts, imports, batches, paths, peaks)
-    report.write(figures, _HERE / "README.md", _HERE / "ratios.png")
+    networks = prepare_networks(arguments.build)
+    drawn = draw_photos(arguments.build / "photos")
+    files = drawn | (find_photos(arguments.photos) if arguments.photos else {})
+    _print_progress("photos")
+    photos = {name: measure_photo(file, networks) for name, file in files.items()}
+    _print_progress("cold starts")
+    starts, imports = measure_starts(drawn[_SMALL_PHOTO], networks["xception"])
+    _print_progress("batches")
+    batches = measure_batches(drawn[_PHONE_PHOTO])
+    _print_progress("the local system")
+    local_system = measure_local_system({name: drawn[name] for name in (_SMALL_PHOTO, _PHONE_PHOTO)})
+    _print_progress("peak memory")
+    peak_memory = {name: processes.measure_peak_memory(file) for name, file in files.items()}
+    save_for_pyperf({**photos, "start": starts, **batches, **local_system}, arguments.build / "timings.json")
+    figures = report.Figures(photos, starts, imports, batches, local_system, peak_memory)
+    report.write_report(figures, _HERE / "README.md", _HERE / "ratios.png")
 
 
-def made_networks(build: Path) -> dict[str, Path]:
-    """The tutorials' networks by name, made where they are not there yet; TensorFlow stays out of this process."""
+def prepare_networks(build: Path) -> dict[str, Path]:
+    """Return the files of the tutorials' networks by name. A subprocess creates missing ones with TensorFlow."""
     files = {name: build / f"{name}.tflite" for name in ("xception", "inception")}
     if not all(file.exists() for file in files.values()):
         build.mkdir(parents=True, exist_ok=True)
-        _say("the tutorials' networks")
+        print("Creating the tutorials' networks …", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "benchmarks.networks", str(build)], check=True)
     return files
 
 
-def measure_photo(file: Path, networks: dict[str, Path]) -> Seconds:
-    """From bytes to scores by each way, and the stages of ours."""
+def measure_photo(file: Path, networks: dict[str, Path]) -> Durations:
+    """Return the seconds from bytes to scores for each contender, and those of this project's stages."""
     data = file.read_bytes()
-    services = Services.from_environment(os.environ | processes.settings(_NOWHERE))
-    ours = Ours(services)
+    services = Services.from_environment(os.environ | processes.function_environment(processes.UNUSED_ENDPOINT))
+    this_project = ThisProject(services)
     contenders: dict[str, Callable[[], object]] = {
-        "ours": partial(ours, data),
-        "floor": partial(Floor(services.settings.model_directory / "clothing.tflite"), data),
+        "this project": partial(this_project, data),
+        "baseline": partial(Baseline(services.settings.model_directory / "clothing.tflite"), data),
         **{name: partial(Tutorial(network), data) for name, network in networks.items()},
     }
-    return in_turns(contenders, rounds=_ROUNDS if len(data) < _LONG else _ROUNDS_OF_LONG) | ours.stages
+    rounds = _ROUNDS if len(data) < _LARGE_FILE_BYTES else _ROUNDS_OF_LARGE_FILES
+    return measure_interleaved(contenders, rounds) | this_project.stages
 
 
-def measure_starts(photo: Path, network: Path) -> tuple[Seconds, dict[str, float]]:
-    """Fresh interpreters to their first answers; and what the imports of the function take, by package."""
-    aws = processes.Aws()
+def measure_starts(photo: Path, network: Path) -> tuple[Durations, dict[str, float]]:
+    """Return the seconds of cold starts, and the import times of the function's packages in milliseconds."""
+    aws = processes.MotoServer()
     try:
-        with processes.serving(photo.parent) as url:
-            photo_url = f"{url}/{photo.name}"
+        with processes.file_server(photo.parent) as url:
             key = f"uploads/{photo.name}"
             aws.s3.put_object(Bucket=BUCKET, Key=key, Body=photo.read_bytes())
-            start = partial(processes.start_afresh, aws.endpoint)
-
-            def upload() -> None:
-                new = f"uploads/{uuid.uuid4().hex}"
-                aws.s3.copy_object(Bucket=BUCKET, Key=new, CopySource={"Bucket": BUCKET, "Key": key})
-                start("upload", new)
-
-            upload()
-            start("upload", key)
-            starts = in_turns(
-                {
-                    "imports, one decoding, one invocation": partial(start, "bare", photo),
-                    "ours: a URL": partial(start, "direct", photo_url),
-                    "ours: an upload": upload,
-                    "ours: a photo in a request": partial(start, "predict", photo),
-                    "ours: a status": partial(start, "status", photo.name),
-                    "the tutorial's: a URL": partial(start, "tutorial", network, photo_url),
-                },
-                rounds=11,
-            )
-            return starts, processes.imports(aws.endpoint, "upload", key)
+            start = partial(processes.run_cold_start, aws.endpoint)
+            start("upload", key)  # stores the classification that the status request reads
+            contenders = _cold_starts(start, aws, photo, network, f"{url}/{photo.name}")
+            starts = measure_interleaved(contenders, _ROUNDS_OF_STARTS)
+            return starts, processes.measure_imports(aws.endpoint, "upload", key)
     finally:
         aws.stop()
 
 
-def measure_batches(photo: Path) -> dict[str, Seconds]:
-    """On one core and on two, in turns."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    seconds: dict[str, Seconds] = {}
+def _cold_starts(
+    start: Callable[..., None], aws: processes.MotoServer, photo: Path, network: Path, photo_url: str
+) -> dict[str, Callable[[], object]]:
+    def start_with_upload() -> None:
+        key = f"uploads/{uuid.uuid4().hex}"  # a new key, because a known photo is not classified again
+        aws.s3.put_object(Bucket=BUCKET, Key=key, Body=photo.read_bytes())
+        start("upload", key)
+
+    return {
+        report.WITH_SDK: partial(start, "bare", photo),
+        report.WITHOUT_SDK: partial(start, "bare_without_sdk", photo),
+        report.DIRECT: partial(start, "direct", photo_url),
+        "this project, S3 event of an upload": start_with_upload,
+        "this project, `POST /predict` with a photo": partial(start, "predict", photo),
+        "this project, `GET /classifications/{id}`": partial(start, "status", photo.name),
+        "the tutorial's function with a URL": partial(start, "tutorial", network, photo_url),
+    }
+
+
+def measure_batches(photo: Path) -> dict[str, Durations]:
+    """Return the seconds per photo on one core and on two, which take turns."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    batches: dict[str, Durations] = {"one core": {}, "two cores": {}}
     for _ in range(3):
-        for name, chosen in (("one core", cores[:1]), ("two cores", cores)):
-            measured = processes.batches(photo, _BATCH, 3, set(chosen))
-            kept = seconds.setdefault(name, {what: [] for what in measured})
-            for what, values in measured.items():
-                kept[what] += [value / _BATCH for value in values]
-    return seconds
+        for cores, chosen in (("one core", cpus[:1]), ("two cores", cpus)):
+            for name, values in processes.measure_batches(photo, _BATCH_SIZE, 3, set(chosen)).items():
+                batches[cores].setdefault(name, []).extend(value / _BATCH_SIZE for value in values)
+    return batches
 
 
-def measure_paths(photos: dict[str, Path]) -> dict[str, Seconds]:
-    """Through the local system, as clients see it."""
-    paths: dict[str, Seconds] = {}
+def measure_local_system(photos: dict[str, Path]) -> dict[str, Durations]:
+    """Return the seconds that a client of the local system waits for each photo."""
     with processes.local_system() as (url, aws_url), requests.Session() as http:
         s3 = new_session().client("s3", endpoint_url=aws_url)
+
+        def upload(data: bytes) -> None:
+            identifier = uuid.uuid4().hex
+            s3.put_object(Bucket=BUCKET, Key=f"uploads/{identifier}", Body=data)
+            while http.get(f"{url}/classifications/{identifier}", timeout=30).json()["status"] == "PENDING":
+                time.sleep(0.005)
+
+        def predict(data: bytes) -> None:
+            response = http.post(f"{url}/predict", data, headers={"Content-Type": "image/jpeg"}, timeout=30)
+            response.raise_for_status()
+
+        durations: dict[str, Durations] = {}
         for name, file in photos.items():
             data = file.read_bytes()
-
-            def upload(data: bytes = data) -> None:
-                identifier = uuid.uuid4().hex
-                s3.put_object(Bucket=BUCKET, Key=f"uploads/{identifier}", Body=data)
-                while http.get(f"{url}/classifications/{identifier}", timeout=30).json()["status"] == "PENDING":
-                    time.sleep(0.005)
-
-            def predict(data: bytes = data) -> None:
-                answer = http.post(f"{url}/predict", data, headers={"Content-Type": "image/jpeg"}, timeout=30)
-                answer.raise_for_status()
-
-            contenders: dict[str, Any] = {"upload to status": upload, "POST /predict": predict}
-            paths[name] = in_turns(contenders, rounds=30)
-    return paths
+            contenders = {"upload until classified": partial(upload, data), "POST /predict": partial(predict, data)}
+            durations[name] = measure_interleaved(contenders, _ROUNDS)
+        return durations
 
 
-def _say(what: str) -> None:
-    print(f"Measuring {what} …", file=sys.stderr)
+def _print_progress(name: str) -> None:
+    print(f"Measuring {name} …", file=sys.stderr)
 
 
 if __name__ == "__main__":

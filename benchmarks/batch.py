@@ -1,9 +1,9 @@
-"""A queue's batches of photos: what the function takes, in all and of the processor, and what the photos alone take.
+"""Measure batches of photos that arrive in SQS messages.
 
     python -m benchmarks.batch PHOTO COUNT ROUNDS
 
-Prints these in seconds, round by round, as JSON. The environment says where S3 and DynamoDB are, and by the memory's
-size how many processors there are.
+Prints JSON with a list of seconds, one for each round, for each of the measurements below. The environment names the
+endpoint of S3 and DynamoDB. Its memory size determines the number of vCPUs.
 """
 
 import json
@@ -14,7 +14,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmarks.ways import ORIGIN
+from benchmarks.contenders import ORIGIN
+from benchmarks.timing import Durations
 from classifier.app import dispatch
 from classifier.classify import classify
 from classifier.services import Services
@@ -24,31 +25,38 @@ from local.function import Context
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-WHOLE, PROCESSOR, ALONE = "from S3 to DynamoDB", "work of the processor", "decoding and inference alone"
+INVOCATION, CPU_TIME, CLASSIFY_ONLY = "whole invocation", "CPU time of the invocation", "decoding and inference only"
 
 
 def main() -> None:
-    """Upload, and classify; the first round does not count."""
+    """Measure the rounds, after one that does not count."""
     photo, count, rounds = Path(sys.argv[1]).read_bytes(), int(sys.argv[2]), int(sys.argv[3])
     services = Services.from_environment(os.environ)
-    seconds: dict[str, list[float]] = {WHOLE: [], PROCESSOR: [], ALONE: []}
+    durations: Durations = {INVOCATION: [], CPU_TIME: [], CLASSIFY_ONLY: []}
     for _ in range(rounds + 1):
-        keys = [f"uploads/{uuid.uuid4().hex}/photo.jpg" for _ in range(count)]
-        for key in keys:
-            services.s3.put_object(Bucket=services.settings.bucket, Key=key, Body=photo)
-        messages = [_message(number, key, services.settings.bucket) for number, key in enumerate(keys)]
-        started, worked = time.perf_counter(), time.process_time()
-        answer: Any = dispatch({"Records": messages}, cast("LambdaContext", Context()), services)
-        seconds[WHOLE].append(time.perf_counter() - started)
-        seconds[PROCESSOR].append(time.process_time() - worked)
-        if answer != {"batchItemFailures": []}:
-            raise RuntimeError(json.dumps(answer))
-        for key in keys:
-            services.s3.delete_object(Bucket=services.settings.bucket, Key=key)
-        started = time.perf_counter()
-        services.each(lambda data: classify(data, ORIGIN, services, Stopwatch()), [photo] * count)
-        seconds[ALONE].append(time.perf_counter() - started)
-    print(json.dumps({name: values[1:] for name, values in seconds.items()}))
+        for name, seconds in _measure_round(photo, count, services).items():
+            durations[name].append(seconds)
+    print(json.dumps({name: seconds[1:] for name, seconds in durations.items()}))
+
+
+def _measure_round(photo: bytes, count: int, services: Services) -> dict[str, float]:
+    """Upload the photos, classify them through an event and without one, and delete them. Return seconds."""
+    bucket, client = services.bucket.name, services.bucket.client
+    keys = [f"uploads/{uuid.uuid4().hex}/photo.jpg" for _ in range(count)]
+    for key in keys:
+        client.put_object(Bucket=bucket, Key=key, Body=photo)
+    event = {"Records": [_message(number, key, bucket) for number, key in enumerate(keys)]}
+    context = cast("LambdaContext", Context())
+    started, started_cpu = time.perf_counter(), time.process_time()
+    answer: Any = dispatch(event, context, services)
+    invocation, cpu_time = time.perf_counter() - started, time.process_time() - started_cpu
+    if answer != {"batchItemFailures": []}:
+        raise RuntimeError(json.dumps(answer))
+    for key in keys:
+        client.delete_object(Bucket=bucket, Key=key)
+    started = time.perf_counter()
+    services.map(lambda data: classify(data, ORIGIN, services, Stopwatch()), [photo] * count)
+    return {INVOCATION: invocation, CPU_TIME: cpu_time, CLASSIFY_ONLY: time.perf_counter() - started}
 
 
 def _message(number: int, key: str, bucket: str) -> dict[str, Any]:

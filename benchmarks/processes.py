@@ -1,4 +1,4 @@
-"""What runs in processes of its own: fresh starts, batches on one core and on two, the local system."""
+"""Subprocesses of the benchmarks: moto's server, cold starts, batches on one and two cores, the local system."""
 
 import json
 import os
@@ -14,38 +14,39 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Seconds
-from classifier.services import MEGABYTES_OF_A_PROCESSOR
+from benchmarks.timing import Durations
+from classifier.services import MEGABYTES_PER_VCPU
 from local.aws import BUCKET, TABLE, create_resources, environment, new_session
 
 ROOT = Path(__file__).parent.parent
-_PATIENCE = 60  # seconds
+UNUSED_ENDPOINT = "http://127.0.0.1:1"  # for code that needs the setting but sends no request to AWS
+_START_TIMEOUT_SECONDS = 60
 
 
-class Aws:
-    """moto's server in a process of its own, on some of the processors, with bucket and table."""
+class MotoServer:
+    """moto's server in a subprocess, with the bucket and the table. `cpus` limits it to some of the machine's CPUs."""
 
-    def __init__(self, processors: set[int] | None = None) -> None:
-        """Answers once this returns."""
-        port = free_port()
+    def __init__(self, cpus: set[int] | None = None) -> None:
+        """Start the server and wait until it answers."""
+        port = find_free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        self._process = _spawn(["-m", "moto.server", "--port", str(port)], {}, processors, stderr=subprocess.DEVNULL)
-        wait_for(port)
+        self._process = _start_python(["-m", "moto.server", "--port", str(port)], {}, cpus, stderr=subprocess.DEVNULL)
+        wait_for_port(port)
         session = new_session()
         create_resources(session, self.endpoint)
         self.s3 = session.client("s3", endpoint_url=self.endpoint)
-        # Nobody reads the queue.
+        # The bucket must not notify the queue, because nothing reads the queue.
         self.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._process.kill()
         self._process.wait()
 
 
-def wait_for(port: int) -> None:
-    """Return once somebody listens; raises `OSError` after a minute."""
-    deadline = time.monotonic() + _PATIENCE
+def wait_for_port(port: int) -> None:
+    """Wait until a local process listens on the port. Raise `OSError` after a minute."""
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -57,16 +58,16 @@ def wait_for(port: int) -> None:
             return
 
 
-def free_port() -> int:
-    """One that nothing listens on."""
+def find_free_port() -> int:
+    """Return a port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def settings(endpoint: str) -> dict[str, str]:
-    """The function's, for that AWS."""
+def function_environment(endpoint: str) -> dict[str, str]:
+    """Return the function's environment variables for an AWS endpoint."""
     return {
         **environment(endpoint),
         "BUCKET_NAME": BUCKET,
@@ -80,8 +81,8 @@ def settings(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """A web server with the folder's files; gives its URL."""
+def file_server(folder: Path) -> Iterator[str]:
+    """Serve the folder's files over HTTP. Yield the server's URL."""
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -95,68 +96,70 @@ def serving(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def start_afresh(endpoint: str, kind: str, *arguments: object) -> None:
-    """Start an interpreter and wait until it has answered."""
+def run_cold_start(endpoint: str, kind: str, *arguments: object) -> None:
+    """Run `benchmarks.start` in a new interpreter. Raise `RuntimeError` if it does not answer."""
     command = ["-m", "benchmarks.start", kind, *map(str, arguments)]
-    told, _ = _spawn(command, settings(endpoint), stdout=subprocess.PIPE, text=True).communicate()
-    if not told.endswith("answered\n"):
-        raise RuntimeError(f"There was no answer to {kind}.")
+    process = _start_python(command, function_environment(endpoint), stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate()
+    if not output.endswith("answered\n"):
+        raise RuntimeError(f"The cold start {kind!r} did not answer.")
 
 
-def peak(photo: Path) -> float:
-    """The most mebibytes of a process that classifies one photo."""
-    command = ["-m", "benchmarks.peak", str(photo)]
-    told, _ = _spawn(command, settings("http://127.0.0.1:1"), stdout=subprocess.PIPE, text=True).communicate()
-    return float(told)
+def measure_peak_memory(photo: Path) -> float:
+    """Return the peak memory in MiB of a process that classifies one photo."""
+    command = ["-m", "benchmarks.peak_memory", str(photo)]
+    process = _start_python(command, function_environment(UNUSED_ENDPOINT), stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate()
+    return float(output)
 
 
-def imports(endpoint: str, kind: str, *arguments: object) -> dict[str, float]:
-    """Milliseconds that each package's own modules take to import until the first answer."""
+def measure_imports(endpoint: str, kind: str, *arguments: object) -> dict[str, float]:
+    """Return the import time of each package in milliseconds, until the first answer of a cold start."""
     command = ["-X", "importtime", "-m", "benchmarks.start", kind, *map(str, arguments)]
-    process = _spawn(command, settings(endpoint), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _, told = process.communicate()
+    variables = function_environment(endpoint)
+    process = _start_python(command, variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _, output = process.communicate()
     packages: dict[str, float] = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         if line.startswith("import time:") and "self [us]" not in line:
-            own, _, name = line.removeprefix("import time:").split("|")
-            package = name.strip().partition(".")[0]
-            packages[package] = packages.get(package, 0) + int(own) / 1000
+            microseconds, _, module = line.removeprefix("import time:").split("|")
+            package = module.strip().partition(".")[0]
+            packages[package] = packages.get(package, 0) + int(microseconds) / 1000
     return packages
 
 
-def batches(photo: Path, count: int, rounds: int, processors: set[int]) -> Seconds:
-    """Seconds of `benchmarks.batch` on these processors, which AWS shares."""
-    aws = Aws(processors)
+def measure_batches(photo: Path, count: int, rounds: int, cpus: set[int]) -> Durations:
+    """Return the seconds of `benchmarks.batch` on these CPUs, which it shares with moto's server."""
+    aws = MotoServer(cpus)
     try:
-        variables = settings(aws.endpoint) | {
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEGABYTES_OF_A_PROCESSOR * len(processors))
-        }
+        memory = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEGABYTES_PER_VCPU * len(cpus))}
+        variables = function_environment(aws.endpoint) | memory
         command = ["-m", "benchmarks.batch", str(photo), str(count), str(rounds)]
-        told, _ = _spawn(command, variables, processors, stdout=subprocess.PIPE, text=True).communicate()
-        seconds: Seconds = json.loads(told.splitlines()[-1])
-        return seconds
+        output, _ = _start_python(command, variables, cpus, stdout=subprocess.PIPE, text=True).communicate()
+        durations: Durations = json.loads(output.splitlines()[-1])
+        return durations
     finally:
         aws.stop()
 
 
 @contextmanager
 def local_system() -> Iterator[tuple[str, str]]:
-    """`make run` on ports of its own; gives the URLs of the API and of AWS."""
-    port, aws_port = free_port(), free_port()
+    """Start the local system on free ports. Yield the URLs of its API and of its AWS endpoint."""
+    port, aws_port = find_free_port(), find_free_port()
     command = ["-m", "local", "--port", str(port), "--aws-port", str(aws_port)]
-    process = _spawn(command, {}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = _start_python(command, {}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(port)
+        wait_for_port(port)
         yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{aws_port}"
     finally:
         process.terminate()
         process.wait()
 
 
-def _spawn(
-    arguments: list[str], variables: dict[str, str], processors: set[int] | None = None, **options: Any
+def _start_python(
+    arguments: list[str], variables: dict[str, str], cpus: set[int] | None = None, **options: Any
 ) -> "subprocess.Popen[str]":
-    """Python, on some of the processors if they are named."""
-    pinned = ["taskset", "--cpu-list", ",".join(map(str, processors))] if processors else []
-    command = [*pinned, sys.executable, *arguments]
+    """Start a Python interpreter, on some CPUs if they are given."""
+    prefix = ["taskset", "--cpu-list", ",".join(map(str, cpus))] if cpus else []
+    command = [*prefix, sys.executable, *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, **options)

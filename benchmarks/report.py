@@ -1,4 +1,4 @@
-"""The figures as a page with a plot."""
+"""Write the measurements as a page with a plot."""
 
 import platform
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,15 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from benchmarks.batch import ALONE, PROCESSOR, WHOLE
-from benchmarks.timing import Seconds, milliseconds, ratio
-from benchmarks.ways import STAGES
+from benchmarks.batch import CLASSIFY_ONLY, CPU_TIME, INVOCATION
+from benchmarks.contenders import STAGES
+from benchmarks.timing import Durations, median_milliseconds, median_ratio
+
+# Names of cold starts, which the page refers to.
+WITH_SDK = "imports with the AWS SDK, one decode, one invocation"
+WITHOUT_SDK = "imports without the AWS SDK, one decode, one invocation"
+DIRECT = "this project, direct invocation with a URL"
+_WITHOUT_SDK_GROUP = (WITHOUT_SDK, DIRECT)  # cold starts that do not import the AWS SDK
 
 _TUTORIALS = {"xception": "Xception, 299 px", "inception": "InceptionV3, 150 px"}
 _SHOWN_IMPORTS = 8
@@ -17,133 +23,159 @@ _SHOWN_IMPORTS = 8
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured: seconds by photo and way, of starts, batches and paths; mebibytes by photo."""
+    """All measurements.
 
-    photos: dict[str, Seconds]
-    starts: Seconds
+    `photos` has the seconds of each contender and stage for each photo. `starts` has the seconds of each cold start,
+    `batches` the seconds per photo by number of cores, `local_system` the seconds of each request by photo. `imports`
+    is in milliseconds by package, `peak_memory` in MiB by photo.
+    """
+
+    photos: dict[str, Durations]
+    starts: Durations
     imports: dict[str, float]
-    batches: dict[str, Seconds]
-    paths: dict[str, Seconds]
-    peaks: dict[str, float]
+    batches: dict[str, Durations]
+    local_system: dict[str, Durations]
+    peak_memory: dict[str, float]
 
 
-def write(figures: Figures, page: Path, plot: Path) -> None:
-    """Both files."""
+def write_report(figures: Figures, page: Path, plot: Path) -> None:
+    """Write the page and the plot."""
     page.write_text(_page(figures, plot.name), encoding="utf-8")
-    _draw(figures.photos, plot)
+    _write_plot(figures.photos, plot)
 
 
 def _page(figures: Figures, plot: str) -> str:
-    bare = figures.starts["imports, one decoding, one invocation"]
     one, two = figures.batches["one core"], figures.batches["two cores"]
-    photos = [
-        [
-            name,
-            f"{milliseconds(seconds['ours']):.1f}",
-            f"{ratio(seconds['ours'], seconds['floor']):.2f}",
-            *(f"{ratio(seconds[tutorial], seconds['ours']):.1f}" for tutorial in _TUTORIALS),
-            f"{figures.peaks[name]:.0f}",
-        ]
-        for name, seconds in figures.photos.items()
-    ]
-    stages = [
-        [
-            name,
-            *(f"{milliseconds(seconds[stage]):.1f}" for stage in STAGES),
-        ]
-        for name, seconds in figures.photos.items()
-    ]
-    starts = [[name, f"{milliseconds(s):.0f}", f"{ratio(s, bare):.2f}"] for name, s in figures.starts.items()]
+    cpu_time = median_milliseconds(one[CPU_TIME])
+    speed = median_ratio(two[CLASSIFY_ONLY], two[INVOCATION])
+    tutorials = [f"{name} ÷ this project" for name in _TUTORIALS.values()]
     imports = sorted(figures.imports.items(), key=lambda item: -item[1])[:_SHOWN_IMPORTS]
-    batches = [
-        [
-            what,
-            *(f"{1 / (milliseconds(cores[what]) / 1000):.1f}" for cores in (one, two)),
-            f"{ratio(one[what], two[what]):.2f}",
-        ]
-        for what in (WHOLE, ALONE)
-    ]
-    paths = [
-        [f"{name}, {path}", f"{milliseconds(seconds):.0f}"]
-        for name, measured in figures.paths.items()
-        for path, seconds in measured.items()
-    ]
-    return f"""# What a photo costs
+    return f"""# Benchmarks
 
-`make bench` measures all of this and writes this page; this one is of Python {platform.python_version()} on
-{_processor()}. Times are medians, ratios the medians of paired runs: what is compared has its turns in
-the same rounds, since no machine is equally fast all the time. The photos are drawn, with as much detail as phones'
-have; `make bench PHOTOS=folder` measures on others too. `python -m pyperf` shows and compares what lies in
-`build/benchmarks/timings.json`.
+`make bench` measures these figures and writes this page. They are from Python {platform.python_version()} on
+{_processor_name()}.
+Times are medians. Ratios are medians of paired measurements: contenders take turns in each round, because a machine is
+not equally fast all the time. The photos are drawn with as much detail as phones' photos; `make bench PHOTOS=folder`
+also measures the photos in a folder. `python -m pyperf` shows and compares the file `build/benchmarks/timings.json`.
 
-![How many times longer the tutorials' ways take, and the least that a photo can cost]({plot})
+![Times of the tutorials' functions and of the baseline, relative to this project]({plot})
 
 ## From bytes to classification
-*The floor* is the cheapest decoding to size that Pillow offers, and one invocation of the same network, with nothing
-checked. The tutorials decode in full, have Pillow resize, and ask a larger network in single precision (random weights
-take as long as trained ones; HEIC they do not read by themselves). *MiB* is all that a process holds at its peak which
-classifies that one photo.
+The *baseline* is Pillow's cheapest decoding to size and one invocation of the same network, without any checks. The
+tutorials' functions decode the whole photo, resize it with Pillow and run a larger network in single precision. Their
+weights are random here, which does not change their speed. They cannot read HEIC by themselves. *Peak memory* is that
+of a process that classifies only this photo.
 
-{table(["photo", "ms", "floors", *(f"{name}, in ours" for name in _TUTORIALS.values()), "MiB"], photos)}
+{table(["photo", "ms", "this project ÷ baseline", *tutorials, "peak memory, MiB"], _photo_rows(figures))}
 
-Where the milliseconds go. *Decode* holds our checks of the file, *network* the calibration, *the rest* is the record
-and its JSON.
+Milliseconds by stage: *decode* includes the checks of the file, *inference* includes the calibration, and *other*
+creates the classification and its JSON.
 
-{table(["photo", *STAGES], stages)}
+{table(["photo", *STAGES], _stage_rows(figures.photos))}
 
 ## Cold starts
-A fresh interpreter to its first answer, with a photo of 400 pixels, S3 and DynamoDB being moto's server on the same
-machine.
+The time from the start of a new interpreter to its first answer, with a photo of 400 pixels. S3 and DynamoDB are moto's
+server on the same machine. A direct invocation does not import the AWS SDK, so it is compared with both references.
 
-{table(["first answer", "ms", "× the bare libraries"], starts)}
+{table(["first answer", "ms", "÷ with the AWS SDK", "÷ without the AWS SDK"], _start_rows(figures.starts))}
 
-What is imported for an upload, in milliseconds by package (`-X importtime`):
+Milliseconds to import each package for an upload (`python -X importtime`):
 {", ".join(f"{name} {time:.0f}" for name, time in imports)}.
 
 ## Batches
-Photos of 12 megapixels a second, in batches of twenty in one invocation. S3 and DynamoDB are moto's server, on the
+Photos of 12 megapixels per second, in batches of twenty in one invocation. S3 and DynamoDB are moto's server on the
 same cores.
 
-{table(["", "one core", "two cores", "ratio"], batches)}
+{table(["", "one core", "two cores", "ratio"], _batch_rows(one, two))}
 
-Of one core, the whole way takes {milliseconds(one[PROCESSOR]):.0f} ms for each photo, and waits for AWS beside.
-On two cores it is {ratio(two[ALONE], two[WHOLE]) * 100:.0f} % as fast as decoding and inference alone.
-What memory sizes buy stands in [memory-sizes.md](memory-sizes.md).
+On one core, the invocation needs {cpu_time:.0f} ms of CPU time per photo; the rest is waiting for AWS.
+On two cores, it reaches {speed * 100:.0f} % of the speed of decoding and inference only.
+[memory-sizes.md](memory-sizes.md) compares memory sizes.
 
-## Through the local system
-As clients of `make run` see it, in milliseconds.
+## The local system
+Milliseconds for a client of `make run`.
 
-{table(["", "ms"], paths)}
+{table(["", "ms"], _local_rows(figures.local_system))}
 """
 
 
+def _photo_rows(figures: Figures) -> list[list[str]]:
+    return [
+        [
+            name,
+            f"{median_milliseconds(seconds['this project']):.1f}",
+            f"{median_ratio(seconds['this project'], seconds['baseline']):.2f}",
+            *(f"{median_ratio(seconds[tutorial], seconds['this project']):.1f}" for tutorial in _TUTORIALS),
+            f"{figures.peak_memory[name]:.0f}",
+        ]
+        for name, seconds in figures.photos.items()
+    ]
+
+
+def _stage_rows(photos: dict[str, Durations]) -> list[list[str]]:
+    return [
+        [name, *(f"{median_milliseconds(seconds[stage]):.1f}" for stage in STAGES)] for name, seconds in photos.items()
+    ]
+
+
+def _start_rows(starts: Durations) -> list[list[str]]:
+    return [
+        [
+            name,
+            f"{median_milliseconds(seconds):.0f}",
+            f"{median_ratio(seconds, starts[WITH_SDK]):.2f}",
+            f"{median_ratio(seconds, starts[WITHOUT_SDK]):.2f}" if name in _WITHOUT_SDK_GROUP else "",
+        ]
+        for name, seconds in starts.items()
+    ]
+
+
+def _batch_rows(one: Durations, two: Durations) -> list[list[str]]:
+    return [
+        [
+            name,
+            *(f"{1000 / median_milliseconds(cores[name]):.1f}" for cores in (one, two)),
+            f"{median_ratio(one[name], two[name]):.2f}",
+        ]
+        for name in (INVOCATION, CLASSIFY_ONLY)
+    ]
+
+
+def _local_rows(local_system: dict[str, Durations]) -> list[list[str]]:
+    return [
+        [f"{photo}, {request}", f"{median_milliseconds(seconds):.0f}"]
+        for photo, durations in local_system.items()
+        for request, seconds in durations.items()
+    ]
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _processor() -> str:
-    """Its name, where the kernel tells."""
+def _processor_name() -> str:
+    """Return the number of cores and the processor's name, if the kernel provides it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{len(names)} cores of an {names[0]}" if names else platform.processor()
 
 
-def _draw(photos: dict[str, Seconds], file: Path) -> None:
+def _write_plot(photos: dict[str, Durations], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.5 + 0.6 * len(photos)), layout="constrained")
     height = 0.8 / (len(_TUTORIALS) + 1)
-    for number, (way, label) in enumerate({**_TUTORIALS, "floor": "the least that it can cost"}.items()):
-        values = [ratio(seconds[way], seconds["ours"]) for seconds in photos.values()]
-        places = [place + number * height for place in range(len(photos))]
-        bars = axes.barh(places, values, height, label=label)
+    for number, (contender, label) in enumerate({**_TUTORIALS, "baseline": "baseline"}.items()):
+        ratios = [median_ratio(seconds[contender], seconds["this project"]) for seconds in photos.values()]
+        positions = [position + number * height for position in range(len(photos))]
+        bars = axes.barh(positions, ratios, height, label=label)
         axes.bar_label(bars, fmt=" %.1f", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_yticks([place + height for place in range(len(photos))], photos)
+    axes.set_yticks([position + height for position in range(len(photos))], photos)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlabel("time, where ours is 1")
+    axes.set_xlabel("time ÷ this project's time")
     axes.legend(fontsize=8)
     figure.savefig(file, dpi=120)
     plt.close(figure)

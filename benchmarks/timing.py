@@ -1,4 +1,4 @@
-"""Times taken in pairs: machines are not equally fast all the time, so what is compared is measured in turns."""
+"""Interleaved measurements. A machine is not equally fast all the time, so contenders take turns in each round."""
 
 import statistics
 import time
@@ -8,38 +8,38 @@ from random import Random
 
 import pyperf
 
-Seconds = dict[str, list[float]]
+Durations = dict[str, list[float]]  # seconds of each round, by contender or stage
 
 
-def in_turns(contenders: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
-    """What each takes in each round, in which all have a turn in some order; after a round that does not count."""
+def measure_interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int) -> Durations:
+    """Return the seconds of each contender in each round. The order in a round is random; a warm-up does not count."""
     random = Random(0)
     for contender in contenders.values():
         contender()
-    seconds: Seconds = {name: [] for name in contenders}
+    durations: Durations = {name: [] for name in contenders}
     for _ in range(rounds):
         for name in random.sample(list(contenders), len(contenders)):
             started = time.perf_counter()
             contenders[name]()
-            seconds[name].append(time.perf_counter() - started)
-    return seconds
+            durations[name].append(time.perf_counter() - started)
+    return durations
 
 
-def milliseconds(seconds: Sequence[float]) -> float:
-    """The median."""
+def median_milliseconds(seconds: Sequence[float]) -> float:
+    """Return the median in milliseconds."""
     return statistics.median(seconds) * 1000
 
 
-def ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
-    """How many times the others' time, in the median over rounds."""
-    return statistics.median(mine / other for mine, other in zip(seconds, others, strict=True))
+def median_ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the median over rounds of the duration divided by the reference's duration in the same round."""
+    return statistics.median(duration / other for duration, other in zip(seconds, reference, strict=True))
 
 
-def keep(measured: Mapping[str, Seconds], file: Path) -> None:
-    """All of it for `python -m pyperf`, which shows and compares it."""
+def save_for_pyperf(measurements: Mapping[str, Durations], file: Path) -> None:
+    """Write all durations to a file that `python -m pyperf` can show and compare."""
     benchmarks = [
         pyperf.Benchmark([pyperf.Run(seconds, metadata={"name": f"{group}: {name}"}, collect_metadata=False)])
-        for group, contenders in measured.items()
-        for name, seconds in contenders.items()
+        for group, durations in measurements.items()
+        for name, seconds in durations.items()
     ]
     pyperf.BenchmarkSuite(benchmarks).dump(str(file), replace=True)

@@ -1,73 +1,95 @@
-"""A storefront's client: uploads a listing's photos and says what they show.
+"""A storefront's client: uploads the photos of one listing, then prints the label of each photo and the verdict.
 
-    python docs/storefront.py API PHOTO …
+    python3 docs/storefront.py API_URL PHOTO …
 
-On AWS, CLASSIFIER_API_KEY holds the API's key.
+On AWS, the environment variable CLASSIFIER_API_KEY holds the API key.
 """
 
+import json
 import mimetypes
 import os
 import sys
 import time
+import uuid
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import requests
+for _format in ("webp", "heic", "heif", "avif"):  # older versions of Python do not know all of these
+    mimetypes.add_type(f"image/{_format}", f".{_format}")
 
 
 class Classifier:
-    """The API, with its key where it wants one."""
+    """A client of the API."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self._url = url.rstrip("/")
-        self._session = requests.Session()
-        if key:
-            self._session.headers["x-api-key"] = key
+        self._headers = {"Content-Type": "application/json", **({"x-api-key": key} if key else {})}
 
     def upload(self, photos: list[Path]) -> str:
-        """Send the photos of one listing straight to the bucket; gives their batch's id."""
+        """Upload the photos of one listing to the bucket. Return the id of their batch."""
         files = [{"name": photo.name, "content_type": mimetypes.guess_type(photo.name)[0]} for photo in photos]
-        uploads = self._ask("POST", "/uploads", json={"files": files})
+        uploads = self._request("POST", "/uploads", {"files": files})
         for photo, form in zip(photos, uploads["items"], strict=True):
-            answer = requests.post(form["url"], form["fields"], files={"file": photo.read_bytes()}, timeout=60)
-            answer.raise_for_status()
-        batch_id: str = uploads["batch_id"]
-        return batch_id
+            _post_form(form["url"], form["fields"], photo.read_bytes())
+        return str(uploads["batch_id"])
 
-    def verdict(self, batch_id: str, patience: float = 60) -> dict[str, Any]:
-        """The batch once none of its photos waits any more; raises `TimeoutError` if that takes too long."""
-        deadline = time.monotonic() + patience
+    def wait_for_verdict(self, batch_id: str, timeout: float = 60) -> dict[str, Any]:
+        """Return the batch when no photo is pending. Raise `TimeoutError` after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
-                batch = self._ask("GET", f"/batches/{batch_id}")
-            except LookupError:  # announced a moment ago
+                batch = self._request("GET", f"/batches/{batch_id}")
+            except LookupError:  # lists are about a second behind: the batch is not in the index yet
                 batch = {"pending": 1}
             if not batch["pending"]:
                 return batch
             time.sleep(0.5)
-        raise TimeoutError(f"The photos of {batch_id} are not classified after {patience:g} seconds.")
+        raise TimeoutError(f"The photos of batch {batch_id} are not classified after {timeout:g} seconds.")
 
-    def confirm(self, photo_id: str, label: str) -> None:
-        """Say which label is right."""
-        self._ask("PUT", f"/confirmations/{photo_id}", json={"label": label})
-
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        answer = self._session.request(method, self._url + path, timeout=30, **options)
-        if answer.status_code == requests.codes.not_found:
+    def _request(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
+        """Return the answer to a request. Raise `LookupError` for a 404 and `RuntimeError` for other errors."""
+        body = None if content is None else json.dumps(content).encode()
+        status, answer = _send(method, self._url + path, body, self._headers)
+        result: dict[str, Any] = json.loads(answer)
+        if status == HTTPStatus.NOT_FOUND:
             raise LookupError(path)
-        if not answer.ok:
-            raise RuntimeError(answer.json()["error"]["message"])
-        content: dict[str, Any] = answer.json()
-        return content
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise RuntimeError(result["error"]["message"])
+        return result
+
+
+def _post_form(url: str, fields: dict[str, str], photo: bytes) -> None:
+    """Post a presigned form: all fields, then the photo as `file` (RFC 7578)."""
+    boundary = uuid.uuid4().hex
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="'
+    texts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
+    body = f'{texts}{head}file"; filename="photo"\r\n\r\n'.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+    status, answer = _send("POST", url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise RuntimeError(f"The bucket answered {status}: {answer.decode()}")
+
+
+def _send(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    connection_class = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    with closing(connection_class(parts.netloc, timeout=60)) as connection:
+        connection.request(method, parts.path or "/", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
 def main() -> None:
-    """Upload what the command line names, and tell the verdict."""
+    """Upload the photos that the command line names, and print what the API says of them."""
     classifier = Classifier(sys.argv[1], os.environ.get("CLASSIFIER_API_KEY"))
-    batch = classifier.verdict(classifier.upload([Path(name) for name in sys.argv[2:]]))
-    for item in batch["items"]:
-        print(f"{item['id']}: {item['label'] or item['error']['message']}")
-    print(f"It looks like you are selling: {batch['label']} ({batch['confidence']:.0%})")
+    batch = classifier.wait_for_verdict(classifier.upload([Path(name) for name in sys.argv[2:]]))
+    for photo in batch["items"]:
+        print(f"{photo['id']}: {photo['label'] or photo['error']['message']}")
+    if batch["label"]:
+        print(f"It looks like you are selling: {batch['label']} ({batch['confidence']:.0%})")
 
 
 if __name__ == "__main__":

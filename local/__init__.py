@@ -1,1 +1,1 @@
-"""The whole system on one machine: S3, DynamoDB and SQS by moto's server, the same function, the same events."""
+"""The whole system on one machine: the function, with moto's S3, DynamoDB, SQS and EventBridge."""

@@ -4,48 +4,82 @@ import argparse
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 _HOST = "127.0.0.1"
+_MAX_PORT = 65535
+
+
+class UsageError(Exception):
+    """The command line asks for something that is not possible. The message tells the user what to do."""
 
 
 def main() -> int:
-    """Run the local system, or say why it can't run."""
+    """Run the local system. Print a sentence to stderr if that is not possible."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("--port", type=int, default=8000, help="port of the API (default: 8000)")
-    parser.add_argument("--aws-port", type=int, default=5000, help="port of S3, DynamoDB and SQS (default: 5000)")
+    parser.add_argument("--port", default="8000", help="port of the API (default: 8000)")
+    parser.add_argument("--aws-port", default="5000", help="port of S3, DynamoDB, SQS and EventBridge (default: 5000)")
+    parser.add_argument("--log", default="plain", help='"plain" for a line for each photo, or "json" (default: plain)')
     arguments = parser.parse_args()
-    for name, port in (("PORT", arguments.port), ("AWS_PORT", arguments.aws_port)):
-        if not _is_free(port):
-            return _fail(f"Port {port} is taken. Choose another: make run {name}={port + 1}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends it like Ctrl-C
     try:
-        from local.function import FunctionError  # noqa: PLC0415 - here, to say what a broken install lacks
-        from local.system import run  # noqa: PLC0415
-    except ImportError as error:
-        return _fail(f"The installation is incomplete ({error}). Remove the folder .venv and run make again.")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
-    try:
-        run(_HOST, arguments.port, arguments.aws_port)
-    except KeyboardInterrupt:
-        pass
-    except FunctionError as error:
-        return _fail(f"The function does not start: {': '.join(error.args)}")
+        with suppress(KeyboardInterrupt):
+            _run(*parse_ports(arguments.port, arguments.aws_port), parse_log(arguments.log))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 1
     print("\nStopped.")
     return 0
 
 
-def _is_free(port: int) -> bool:
+def parse_ports(port: str, aws_port: str) -> tuple[int, int]:
+    """Return two different free ports. Raise `UsageError`."""
+    ports = _parse_port("PORT", port), _parse_port("AWS_PORT", aws_port)
+    if ports[0] == ports[1]:
+        raise UsageError(f"PORT and AWS_PORT are both {port}. Choose two different ports.")
+    _check_free("PORT", ports[0])
+    _check_free("AWS_PORT", ports[1])
+    return ports
+
+
+def parse_log(log: str) -> str:
+    """Return the form of the log. Raise `UsageError`."""
+    if log not in {"plain", "json"}:
+        raise UsageError(f"LOG must be plain or json, not {log!r}.")
+    return log
+
+
+def _run(port: int, aws_port: int, log: str) -> None:
+    try:
+        from local.function import FunctionError  # noqa: PLC0415 - imported here to report an incomplete installation
+        from local.system import run  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(f"The installation is incomplete ({error}). Run: make clean run") from error
+    try:
+        run(_HOST, port, aws_port, log)
+    except FunctionError as error:
+        raise UsageError(f"The function does not start: {': '.join(error.args)}") from error
+
+
+def _parse_port(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= _MAX_PORT:
+        raise UsageError(f"{name} must be a whole number from 1 to {_MAX_PORT}, not {text!r}.")
+    return int(text)
+
+
+def _check_free(name: str, port: int) -> None:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ports of servers just ended are free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ports of servers that have just ended are free
         try:
             probe.bind((_HOST, port))
-        except OSError:
-            return False
-    return True
+        except PermissionError as error:
+            raise UsageError(f"This user may not use port {port}. Choose one from 1024: make run {name}=…") from error
+        except OSError as error:
+            raise UsageError(f"Port {port} is in use. Choose another one: make run {name}={_next(port)}") from error
 
 
-def _fail(message: str) -> int:
-    print(message, file=sys.stderr)
-    return 1
+def _next(port: int) -> int:
+    return port + 1 if port < _MAX_PORT else port - 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs the Lambda function as AWS does: in execution environments of their own, each with one event at a time."""
+"""Runs the function as Lambda does: in execution environments, each of which handles one event at a time."""
 
 import json
 import os
@@ -13,48 +13,48 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, cast
 
+from local.template import function_settings
+
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_MEMORY_MB = 1769  # what buys one vCPU on Lambda
-_TIMEOUT_SECONDS = 60  # the template's
-
 
 class FunctionError(Exception):
-    """The function raised or died; the arguments are the error's type and message, as Lambda reports them."""
+    """The function raised an error or ended. The arguments are the error's type and message, as Lambda reports them."""
 
 
 @dataclass
 class Context:
-    """What the function reads of Lambda's context object."""
+    """The part of Lambda's context object that the function uses."""
 
     function_name: str = "classifier"
-    memory_limit_in_mb: int = _MEMORY_MB
+    memory_limit_in_mb: int = field(default_factory=lambda: function_settings().memory_mb)
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    deadline: float = field(default_factory=lambda: time.monotonic() + _TIMEOUT_SECONDS)
+    deadline: float = field(default_factory=lambda: time.monotonic() + function_settings().timeout_seconds)
 
     @property
     def invoked_function_arn(self) -> str:
-        """Made up, in the form of a real one."""
+        """An invented ARN in the right form."""
         return f"arn:aws:lambda:us-east-1:123456789012:function:{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda would end the invocation."""
+        """Return the milliseconds until Lambda would stop the invocation."""
         return max(0, int((self.deadline - time.monotonic()) * 1000))
 
 
 class Function:
-    """As many execution environments as may work at once; an event waits until one is idle."""
+    """The function, in `concurrency` execution environments. An event waits until one of them is idle."""
 
-    def __init__(self, settings: Mapping[str, str], concurrency: int) -> None:
-        self._settings = dict(settings)
-        self._environments = [_Environment(self._settings) for _ in range(concurrency)]
+    def __init__(self, settings: Mapping[str, str], concurrency: int, timeout_seconds: float | None = None) -> None:
+        """`settings` are environment variables. The timeout is the template's unless another one is given."""
+        timeout = function_settings().timeout_seconds if timeout_seconds is None else timeout_seconds
+        self._environments = [_Environment(dict(settings), timeout) for _ in range(concurrency)]
         self._idle: queue.Queue[_Environment] = queue.Queue()
         for environment in self._environments:
             self._idle.put(environment)
 
     def warm_up(self) -> None:
-        """Return once every environment has loaded the function and its model; raises `FunctionError` if one can't."""
+        """Wait until every environment has loaded the function and its model. Raise `FunctionError` if one cannot."""
         health = {"httpMethod": "GET", "path": "/health", "requestContext": {"requestId": "warm-up"}}
         for environment in self._environments:
             environment.send(health)
@@ -62,7 +62,7 @@ class Function:
             environment.receive()
 
     def invoke(self, event: Any) -> Any:
-        """The function's answer; raises `FunctionError` if it raised, took too long, or if its process died."""
+        """Return the function's answer. Raise `FunctionError` if it raised an error, timed out or died."""
         environment = self._idle.get()
         try:
             environment.send(event)
@@ -71,28 +71,29 @@ class Function:
             self._idle.put(environment)
 
     def stop(self) -> None:
-        """End each process once it is idle; events that come later wait for ever."""
+        """End each process once it is idle. Later events wait forever."""
         for _ in self._environments:
             self._idle.get().end()
 
 
 class _Environment:
-    """A process with its own interpreter, clients and model; started anew when it dies, as on Lambda."""
+    """A process with its own interpreter, clients and model. It is started again when it dies, as on Lambda."""
 
-    def __init__(self, settings: dict[str, str]) -> None:
+    def __init__(self, settings: dict[str, str], timeout_seconds: float) -> None:
         self._settings = settings
+        self._timeout_seconds = timeout_seconds
         self._start()
 
     def send(self, event: Any) -> None:
-        """Begin an invocation; a process that died meanwhile shows in `receive`."""
+        """Begin an invocation. If the process has died, `receive` finds out."""
         with suppress(BrokenPipeError):
             self._connection.send(json.dumps(event))
 
     def receive(self) -> Any:
-        """The invocation's answer."""
-        if not self._connection.poll(_TIMEOUT_SECONDS):
+        """Wait for the invocation's answer."""
+        if not self._connection.poll(self._timeout_seconds):
             self._restart()
-            raise FunctionError("Sandbox.Timedout", f"Task timed out after {_TIMEOUT_SECONDS} seconds")
+            raise FunctionError("Sandbox.Timedout", f"Task timed out after {self._timeout_seconds} seconds")
         try:
             answer = json.loads(self._connection.recv())
         except (EOFError, ConnectionError):
@@ -109,28 +110,34 @@ class _Environment:
         self._connection.close()
 
     def _start(self) -> None:
-        context = get_context("spawn")  # a fork would copy threads' locks
+        context = get_context("spawn")  # a fork would copy the locks of threads
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, self._settings), daemon=True)
         self._process.start()
-        theirs.close()  # so that the end of either process shows at the other's end
+        theirs.close()  # so that each process notices when the other one ends
 
     def _restart(self) -> None:
         self.end()
         self._start()
 
 
-def _work(connection: "Connection[str, str]", settings: dict[str, str]) -> None:
-    """In the process: answer events until the local system ends, however it ends."""
+def _serve(connection: "Connection[str, str]", settings: dict[str, str]) -> None:
+    """Answer events until the local system ends. Runs in the process of an execution environment."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
     os.environ.update(settings)
-    from classifier.app import lambda_handler  # noqa: PLC0415 - it reads its settings while it is imported
+    from classifier.app import lambda_handler  # noqa: PLC0415 - Powertools reads the environment while it is imported
 
+    if settings.get("LOG") == "plain":
+        from local.console import print_plain_lines  # noqa: PLC0415 - likewise
+
+        print_plain_lines()
     with suppress(EOFError, BrokenPipeError):
         while True:
-            event = json.loads(connection.recv())
-            try:
-                answer: dict[str, Any] = {"answer": lambda_handler(event, cast("LambdaContext", Context()))}
-            except Exception as error:  # whatever it is, Lambda reports it
-                answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
-            connection.send(json.dumps(answer))
+            connection.send(json.dumps(_answer(lambda_handler, json.loads(connection.recv()))))
+
+
+def _answer(handler: Any, event: Any) -> dict[str, Any]:
+    try:
+        return {"answer": handler(event, cast("LambdaContext", Context()))}
+    except Exception as error:  # Lambda reports any error
+        return {"errorType": type(error).__name__, "errorMessage": str(error)}

@@ -1,4 +1,4 @@
-"""API Gateway's part: HTTP requests to proxy events and back, and Lambda's own invocation endpoint."""
+"""The part of API Gateway: converts HTTP requests to events and answers back. Also Lambda's Invoke endpoint."""
 
 import base64
 import json
@@ -15,14 +15,15 @@ from werkzeug.wrappers import Request, Response
 from local.function import Function, FunctionError
 
 _INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
-_LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event that Lambda takes in a synchronous invocation
-_TOO_LARGE = (
-    "A request holds an image of 4.5 MB at most, base64 included. Ask POST /uploads for a form for larger ones."
-)
+_LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event; Lambda's limit for synchronous invocations
+_TOO_LARGE = "An image in a request can have at most 4.5 MB. Upload larger images with a form from POST /uploads."
 
 
-def make_gateway(function: Function, host: str, port: int) -> BaseWSGIServer:
-    """A server, listening but not yet serving; raises `OSError` if the port is taken."""
+def make_gateway(function: Function, host: str, port: int, log: str) -> BaseWSGIServer:
+    """Return a server that listens but does not serve yet. Raise `OSError` if the port is in use.
+
+    Each request is logged if `log` is "json".
+    """
 
     @Request.application
     def application(request: Request) -> Response:
@@ -30,19 +31,26 @@ def make_gateway(function: Function, host: str, port: int) -> BaseWSGIServer:
             if _INVOCATIONS.fullmatch(request.path):
                 return _invoke(request, function)
             return _request(request, function)
-        except HTTPException as error:  # the client's connection broke, or its request was malformed
+        except HTTPException as error:  # the connection broke, or the request was malformed
             return error.get_response()
 
-    return make_server(host, port, application, threaded=True, request_handler=_Handler)
+    return make_server(host, port, application, threaded=True, request_handler=_JsonLog if log == "json" else _NoLog)
 
 
-class _Handler(WSGIRequestHandler):
-    """Keeps connections open, and logs one plain line for a request."""
+class _NoLog(WSGIRequestHandler):
+    """Keeps connections open. Logs nothing: a page that polls would drown the lines of the photos."""
 
     protocol_version = "HTTP/1.1"
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class _JsonLog(_NoLog):
+    """Logs each request as the access log of the template does."""
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's form
-        print(f"{self.command} {self.path} {code}", flush=True)
+        print(json.dumps({"method": self.command, "path": self.path, "status": int(code)}), flush=True)
 
 
 def _request(request: Request, function: Function) -> Response:
@@ -59,7 +67,7 @@ def _request(request: Request, function: Function) -> Response:
 
 
 def proxy_event(request: Request) -> dict[str, Any]:
-    """The event that API Gateway's REST proxy integration makes of a request; its path stays percent-encoded."""
+    """Return the event that API Gateway's REST proxy integration makes of a request. The path stays percent-encoded."""
     path = request.environ["RAW_URI"].partition("?")[0]
     body = request.get_data()
     identifier = str(uuid.uuid4())
@@ -87,20 +95,20 @@ def proxy_event(request: Request) -> dict[str, Any]:
             "domainName": request.host,
             "identity": {"sourceIp": request.remote_addr, "userAgent": request.headers.get("User-Agent")},
         },
-        # The template has API Gateway treat every body as binary.
+        # The template makes API Gateway treat every body as binary.
         "body": base64.b64encode(body).decode() if body else None,
         "isBase64Encoded": bool(body),
     }
 
 
 def _gateway_error(status: int, code: str, message: str, event: dict[str, Any]) -> Response:
-    """As the template's gateway responses have it."""
+    """Return an error in the form of the template's gateway responses."""
     content = {"error": {"code": code, "message": message}, "request_id": event["requestContext"]["requestId"]}
     return Response(json.dumps(content), status, content_type="application/json")
 
 
 def _invoke(request: Request, function: Function) -> Response:
-    """Lambda's Invoke, synchronous: the function's error comes with status 200 and a header, as from AWS."""
+    """Invoke the function synchronously. As on AWS, an error of the function comes with status 200 and a header."""
     if request.method != "POST":
         raise NotFound
     try:

@@ -1,7 +1,7 @@
-"""The events that reach the function without anybody asking: the bucket's, and those that failed before.
+"""Invokes the function with the bucket's events, and with events that failed.
 
-On AWS the bucket invokes the function asynchronously: Lambda tries three times, then sends the event to the failure
-queue, which invokes the function in its turn. Here the bucket's events wait in a queue, and this module does the rest.
+On AWS, S3 invokes the function asynchronously. Lambda tries an event three times, then sends it to the failure queue,
+which invokes the function again. Here, the bucket's events wait in a queue, and this module does what Lambda does.
 """
 
 import json
@@ -14,32 +14,31 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.function import FunctionError
+from local.template import function_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-_TRIES = 3  # the first and two more, as Lambda does with an asynchronous event
-_BATCH = 10
-
 logger = logging.getLogger(__name__)
 
 
 class Invocable(Protocol):
-    """What answers events: the function, or a stand-in for it."""
+    """Answers events: the function, or a test's replacement."""
 
     def invoke(self, event: Any) -> Any:
-        """Give the answer; raises `FunctionError` where there is none."""
+        """Return the answer. Raise `FunctionError` if there is none."""
 
 
 class QueueTrigger:
-    """Hands a queue's messages to the function, in a thread of its own, from `start` to `stop`.
+    """Invokes the function with a queue's messages, in its own thread, from `start` to `stop`.
 
-    A message that fails three times goes to `failures` as the record that Lambda would send there, or, where there is
-    no such queue, stays for the queue's own redrive policy.
+    A message whose last try fails goes to the queue `failures_url`, as the record that Lambda would send. Without such
+    a queue, the queue's own redrive policy deals with it. A retry waits for `retry_seconds`, where Lambda waits for
+    minutes.
     """
 
-    def __init__(  # noqa: PLR0913 - the tests wait for nothing
+    def __init__(  # noqa: PLR0913 - tests do not wait
         self,
         function: Invocable,
         sqs: "SQSClient",
@@ -50,6 +49,7 @@ class QueueTrigger:
         retry_seconds: int = 1,
     ) -> None:
         self._function = function
+        self._settings = function_settings()
         self._sqs = sqs
         self._queue_url = queue_url
         self._failures_url = failures_url
@@ -69,10 +69,10 @@ class QueueTrigger:
                     logger.exception("The queue could not be read")
 
     def poll(self) -> None:
-        """Wait for messages, hand them to the function, and deal with those that it failed on."""
+        """Wait for messages, invoke the function with them, and deal with those that failed."""
         messages = self._sqs.receive_message(
             QueueUrl=self._queue_url,
-            MaxNumberOfMessages=_BATCH,
+            MaxNumberOfMessages=self._settings.batch_size,
             WaitTimeSeconds=self._wait_seconds,
             MessageSystemAttributeNames=["All"],
         ).get("Messages", [])
@@ -80,7 +80,7 @@ class QueueTrigger:
             self._deliver(messages)
 
     def stop(self) -> None:
-        """Poll no more; `join` returns once the last messages are dealt with."""
+        """Stop polling. `join` returns once the last messages are dealt with."""
         self._stopped.set()
 
     def _deliver(self, messages: "list[MessageTypeDef]") -> None:
@@ -88,23 +88,29 @@ class QueueTrigger:
             answer = self._function.invoke({"Records": [self._record(message) for message in messages]})
             failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         except FunctionError:
-            if len(messages) > 1:  # one that kills the function must not take the others along; S3's events come singly
+            if len(messages) > 1:  # one of them may have killed the function. On AWS, S3's events come one by one.
                 for message in messages:
                     self._deliver([message])
                 return
             failed = {message["MessageId"] for message in messages}
         for message in messages:
-            if message["MessageId"] not in failed:
-                self._delete(message)
-            elif self._failures_url and int(message["Attributes"]["ApproximateReceiveCount"]) >= _TRIES:
-                self._sqs.send_message(QueueUrl=self._failures_url, MessageBody=_destination_record(message))
-                self._delete(message)
+            if message["MessageId"] in failed:
+                self._retry(message)
             else:
-                self._sqs.change_message_visibility(
-                    QueueUrl=self._queue_url,
-                    ReceiptHandle=message["ReceiptHandle"],
-                    VisibilityTimeout=self._retry_seconds,
-                )
+                self._delete(message)
+
+    def _retry(self, message: "MessageTypeDef") -> None:
+        """Make the message visible again, or move it to the failure queue after its last try."""
+        tries = self._settings.tries
+        if self._failures_url and int(message["Attributes"]["ApproximateReceiveCount"]) >= tries:
+            self._sqs.send_message(QueueUrl=self._failures_url, MessageBody=_destination_record(message, tries))
+            self._delete(message)
+        else:
+            self._sqs.change_message_visibility(
+                QueueUrl=self._queue_url,
+                ReceiptHandle=message["ReceiptHandle"],
+                VisibilityTimeout=self._retry_seconds,
+            )
 
     def _delete(self, message: "MessageTypeDef") -> None:
         self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
@@ -123,8 +129,8 @@ class QueueTrigger:
         }
 
 
-def _destination_record(message: "MessageTypeDef") -> str:
-    """What Lambda sends to an on-failure destination for an asynchronous event that it gave up on."""
+def _destination_record(message: "MessageTypeDef", tries: int) -> str:
+    """Return the record that Lambda sends to an on-failure destination after the last try of an event."""
     return json.dumps(
         {
             "version": "1.0",
@@ -133,7 +139,7 @@ def _destination_record(message: "MessageTypeDef") -> str:
                 "requestId": str(uuid.uuid4()),
                 "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:classifier:$LATEST",
                 "condition": "RetriesExhausted",
-                "approximateInvokeCount": _TRIES,
+                "approximateInvokeCount": tries,
             },
             "requestPayload": json.loads(message["Body"]),
             "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},

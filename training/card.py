@@ -1,14 +1,19 @@
-"""The model card: what the model is for, how well it does, and what it was made from."""
+"""The model card, in Markdown: what the model is for, how well it does, and what it was trained on."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from training.calibration import WANTED_FAMILIAR, WANTED_PRECISION
+from training.calibration import TARGET_FAMILIAR_SHARE, TARGET_PRECISION
+from training.metrics import Metrics, OodMetrics
+from training.model_description import ModelDescription
+from training.report_page import table_rows
+from training.variants import VariantResult
 
 CARD_FILE = "README.md"
-TITLES = {
+REPORT_FOLDER = "report"
+SPLIT_TITLES = {
     "held_out": "senders held out of training",
     "held_out_kids": "children's clothes among them",
     "test": "test photos",
@@ -16,105 +21,140 @@ TITLES = {
 }
 
 
-def card(
-    description: dict[str, Any],
-    unfamiliar: dict[str, float],
-    novelty: dict[str, dict[str, dict[str, float]]],
-    variants: list[dict[str, Any]],
-) -> str:
-    """The card in Markdown.
+@dataclass(frozen=True, slots=True)
+class OodResult:
+    """For one kind of out-of-distribution images: the share that needs review, and the metrics of each score."""
 
-    `unfamiliar` tells, for each kind of picture that the model does not know, the share that needs review; `novelty`,
-    what `training.novelty` found for it by score. `variants` is what `training.variants` found.
-    """
-    metrics = description["metrics"]
-    rows = "\n".join(
-        f"| {TITLES[name]} | {m['n']} | {m['accuracy']:.3f} | {m['accuracy_low']:.3f} – {m['accuracy_high']:.3f} "
-        f"| {m['macro_f1']:.3f} | {m['calibration_error']:.3f} | {m['passed']:.0%} | {m['passed_accuracy']:.1%} |"
-        for name, m in metrics.items()
-    )
-    folds, seeds = description["folds"], description["seeds"]
-    size = description["input"]["width"]
-    reports = "\n".join(
-        f"- [{TITLES[name]}](report/{name}/README.md)" for name in metrics if not name.endswith("_kids")
-    )
-    training = description["training"]
-    scores = list(next(iter(novelty.values())))
-    return f"""# The model
+    needs_review: float
+    scores: dict[str, OodMetrics]
 
-`{description["version"]}`: MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo
-squeezed into {size} × {size} RGB pixels and gives a score for each of {len(description["labels"])} labels:
-{", ".join(description["labels"])}.
-`clothing.tflite` is in half precision, {description["bytes"] / 1e6:.1f} MB; `model.json` holds all that serving needs.
 
-Made by `make train`; this page, `model.json` and `report/` are written by it.
+def card(description: ModelDescription, ood: Mapping[str, OodResult], variants: Sequence[VariantResult]) -> str:
+    """Return the card; `ood` is by kind of image."""
+    sections = [
+        _summary(description),
+        _results(description),
+        _ood(description, ood),
+        _variants(variants),
+        _training_data(description),
+    ]
+    return "\n\n".join(sections) + "\n"
 
-## What it is for
-Telling which of the labels above a seller's photo of one piece of clothing shows, so that a listing gets its category.
-It is not for photos of people, for more than one piece at once, or for telling whether there are clothes on a photo.
 
-## How well it does
-| photos | n | accuracy | 95 % interval | macro-F1 | calibration error | pass | right of these |
+def _summary(description: ModelDescription) -> str:
+    size = f"{description.input.width} × {description.input.height}"
+    return f"""# Model card
+
+`{description.version}` is a MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo, which
+is resized to {size} RGB pixels whatever its aspect ratio, and returns a score for each of {len(description.labels)}
+labels: {", ".join(description.labels)}.
+`clothing.tflite` is the network, with weights in half precision ({description.network.size / 1e6:.1f} MB). `model.json`
+has everything else that serving needs.
+
+`make train` writes this page, `model.json` and `report/`.
+
+## Intended use
+The model tells which of these labels a seller's photo of one piece of clothing shows, so that the listing gets a
+category. It is not meant for photos of people or of several pieces, or to tell whether a photo shows clothes."""
+
+
+def _results(description: ModelDescription) -> str:
+    folds, seeds, calibration = description.fold_accuracies, description.seed_accuracies, description.calibration
+    return f"""## Results
+| photos | n | accuracy | 95 % interval | macro-F1 | calibration error | need no review | accuracy on these |
 | --- | --- | --- | --- | --- | --- | --- | --- |
-{rows}
+{table_rows(_metrics_row(split, metrics) for split, metrics in description.metrics.items())}
 
-The first rows are of the photos that the model was trained on, but each was judged by a network that had not seen any
-photo of its sender: {len(folds)} such networks, right for {", ".join(f"{accuracy:.3f}" for accuracy in folds)} of the
-photos, {np.mean(folds):.3f} in the mean. Each was calibrated on what the others said of their photos.
-Each is the average of networks trained from {len(seeds)} seeds, and so is the one that serves. The networks of one seed
-alone are right for {", ".join(f"{accuracy:.3f}" for accuracy in seeds)} in the mean over the same folds.
-The test photos are of senders that no network has seen, and nothing was chosen on them.
+The results for senders held out of training are from cross-validation on the training photos, in {len(folds)} folds of
+senders. A network that was not trained on the fold classifies its photos, with a calibration that was fitted to the
+other folds. The accuracies on the folds are {_list(folds)}; their mean is {np.mean(folds):.3f}.
+Every network, also the one that is served, has the average of the weights from {len(seeds)} seeds. The networks of each
+seed alone have mean accuracies of {_list(seeds)} on the same folds.
+No network was trained on photos of the senders of the test photos, and no choice was made with the test photos.
 
-*Pass* are the photos that need no review: their confidence reaches {description["review_threshold"]}, and they look
-enough like what the model knows. That confidence is chosen so that {WANTED_PRECISION:.0%} of the photos that pass are
-right, of senders that the model has not seen. What turns the network's outputs into probabilities, a temperature and a
-bias for each label, is fitted to the photos of such senders too.
-The served networks and those in Keras differ by at most {description["agreement"]:.1g} in probability.
+Photos *need no review* if their confidence is at least {calibration.review_threshold} and their familiarity at least
+{calibration.familiarity_threshold} (see the next section). The confidence threshold is chosen so that the model is
+right for {TARGET_PRECISION:.0%} of these photos, from senders that it was not trained on. The temperature and biases
+that turn logits into probabilities are also fitted to photos of held-out senders.
+The probabilities of the converted networks differ from those in Keras by at most {description.conversion_error:.1g}.
 
 Results by label, confusion matrices and reliability diagrams:
-{reports}
+{_report_links(description)}"""
 
-## What it does not know
-The model names one of its labels for whatever it is shown. Beside the confidence it tells a photo's *familiarity*: the
-cosine between what the network sees in the photo and the nearest of the clusters of what it saw in training photos.
-Below {description["familiarity_threshold"]}, which {1 - WANTED_FAMILIAR:.0%} of the photos of held-out senders are, a
-photo needs review however sure the model is. Photos of clothes that are none of the labels, and pictures that are
-drawn, and how many of them need review for either reason:
 
-| pictures | need review |
+def _metrics_row(split: str, metrics: Metrics) -> tuple[str, ...]:
+    return (
+        SPLIT_TITLES[split],
+        str(metrics.n),
+        f"{metrics.accuracy:.3f}",
+        f"{metrics.accuracy_low:.3f} – {metrics.accuracy_high:.3f}",
+        f"{metrics.macro_f1:.3f}",
+        f"{metrics.calibration_error:.3f}",
+        f"{metrics.passed:.0%}",
+        f"{metrics.passed_accuracy:.1%}",
+    )
+
+
+def _report_links(description: ModelDescription) -> str:
+    reported = [split for split in description.metrics if not split.endswith("_kids")]
+    return "\n".join(f"- [{SPLIT_TITLES[split]}]({REPORT_FOLDER}/{split}/README.md)" for split in reported)
+
+
+def _list(accuracies: Sequence[float]) -> str:
+    return ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
+
+
+def _ood(description: ModelDescription, ood: Mapping[str, OodResult]) -> str:
+    threshold, scores = description.calibration.familiarity_threshold, list(next(iter(ood.values())).scores)
+    return f"""## Out-of-distribution images
+The model returns one of its labels for every image, also for one that shows none of them. Therefore it also returns a
+*familiarity*: the cosine similarity between the photo's features and the nearest of the cluster centres of the training
+photos' features. A photo with a familiarity below {threshold} needs review, whatever its confidence. This applies to
+{1 - TARGET_FAMILIAR_SHARE:.0%} of the photos of held-out senders.
+This table shows how many out-of-distribution images need review because of their confidence or familiarity. They
+are photos of clothes with none of the labels, and generated images:
+
+| images | need review |
 | --- | --- |
-{_table([kind, f"{share:.0%}"] for kind, share in unfamiliar.items())}
+{table_rows((kind, f"{result.needs_review:.0%}") for kind, result in ood.items())}
 
-Which score tells them best from photos of senders held out of training: the chance that such a photo has the better
-score, and in brackets the share of the pictures that miss the score which 95 % of the photos reach. Means over the
-networks above.
+The next table compares scores that separate these images from photos of held-out senders. It has the area under the ROC
+curve (AUROC), and in brackets the share of the images that are below the score which 95 % of the photos reach (the true
+negative rate at 95 % true positive rate). The values are means over the networks of the folds.
 
-| pictures | {" | ".join(scores)} |
+| images | {" | ".join(scores)} |
 | --- |{" --- |" * len(scores)}
-{_table([kind, *(f"{f['auroc']:.3f} ({f['caught']:.0%})" for f in found.values())] for kind, found in novelty.items())}
+{table_rows(_ood_row(kind, result) for kind, result in ood.items())}"""
 
-## What was weighed
-The first of the networks above, before calibration, on the photos of senders that it has not seen. *Mirrored* adds the
-logits of the photo's mirror image, for twice the time. Milliseconds are the median of a photo's on one thread.
+
+def _ood_row(kind: str, result: OodResult) -> tuple[str, ...]:
+    return (kind, *(f"{metrics.auroc:.3f} ({metrics.detection_rate:.0%})" for metrics in result.scores.values()))
+
+
+def _variants(variants: Sequence[VariantResult]) -> str:
+    return f"""## Runtimes, sizes and precisions
+Measured with the network of the first fold, without calibration, on the photos of the senders that it was not trained
+on. *Mirrored* is the accuracy with the sum of the logits of the photo and its mirror image, which takes twice the time.
+*ms* is the median time per photo on one thread.
 
 | runtime | pixels | weights | MB | accuracy | mirrored | ms |
 | --- | --- | --- | --- | --- | --- | --- |
-{_table(_variant(row) for row in variants)}
-
-## What it was made from
-{training["photos"]:,} photos: those of the ten classes of
-[clothing-dataset](https://github.com/alexeygrigorev/clothing-dataset) by Alexey Grigorev, CC0.
-Initial weights: MobileNetV2 trained on ImageNet (Google, Apache-2.0), from `{training["weights"]}`.
-`model.json` has the recipe, a hash of the photos, and the versions of the packages. The licence is that of the project.
-"""
+{table_rows(_variant_row(variant) for variant in variants)}"""
 
 
-def _table(rows: Iterable[Iterable[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def _variant_row(variant: VariantResult) -> tuple[str, ...]:
+    measured = [(variant.accuracy, ".3f"), (variant.accuracy_mirrored, ".3f"), (variant.milliseconds, ".1f")]
+    cells = ["" if value is None else format(value, form) for value, form in measured]
+    if variant.accuracy is None:
+        cells[0] = "does not load"
+    return (variant.runtime, str(variant.size), variant.precision, f"{variant.bytes / 1e6:.1f}", *cells)
 
 
-def _variant(row: dict[str, Any]) -> list[str]:
-    measured = ["does not load", "", ""]
-    if row["accuracy"] is not None:
-        measured = [f"{row['accuracy']:.3f}", f"{row['accuracy_mirrored']:.3f}", f"{row['milliseconds']:.1f}"]
-    return [row["runtime"], str(row["size"]), row["precision"], f"{row['bytes'] / 1e6:.1f}", *measured]
+def _training_data(description: ModelDescription) -> str:
+    return f"""## Training data and licences
+The model was trained on {description.training.photos:,} photos of the ten classes of
+[clothing-dataset](https://github.com/alexeygrigorev/clothing-dataset) by Alexey Grigorev (CC0).
+The initial weights are those of MobileNetV2 trained on ImageNet (Google, Apache-2.0), from
+`{description.training.weights}`.
+`model.json` has the recipe, a hash of the photos and the versions of the packages.
+The model has the licence of this project."""

@@ -1,4 +1,4 @@
-"""Folders of label folders to arrays. Photos are read by the function that serves, so training sees what it will."""
+"""Reads folders of label folders into arrays. The serving code decodes the photos, so training gets the same pixels."""
 
 import csv
 import hashlib
@@ -15,11 +15,12 @@ from classifier import photos
 from classifier.errors import PhotoError
 from classifier.limits import Limits
 
-SENDERS_FILE = "senders.csv"
+METADATA_FILE = "senders.csv"
+METADATA_COLUMNS = ("image", "sender_id", "kids")
 
 
 class DatasetError(Exception):
-    """The folder is not one that can be trained or evaluated on; the message says what is missing."""
+    """The folder cannot be used for training or evaluation; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Split:
     """Photos with their labels.
 
     `images`: uint8, RGB, of shape (n, size, size, 3). `targets`: int64, of shape (n,), indexes into `labels`.
-    `files`: where each photo was read.
+    `files`: each photo's path.
     """
 
     labels: tuple[str, ...]
@@ -37,42 +38,37 @@ class Split:
 
 
 class Examples(NamedTuple):
-    """What a network learns from: `images`, uint8, of shape (n, side, side, 3), and one-hot `targets`, (n, labels)."""
+    """Training examples: `images`, uint8, of shape (n, side, side, 3), and one-hot `targets`, of shape (n, labels)."""
 
     images: npt.NDArray[np.uint8]
     targets: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Whose photos these are. `senders`: of shape (n,). `kids`: whether it shows children's clothes, of shape (n,)."""
+class PhotoMetadata:
+    """Each photo's sender, and whether it shows children's clothes; both arrays are of shape (n,)."""
 
-    senders: npt.NDArray[np.str_]
+    sender_ids: npt.NDArray[np.str_]
     kids: npt.NDArray[np.bool_]
 
 
 def read_split(folders: Path | Sequence[Path], size: int, labels: tuple[str, ...] | None = None) -> Split:
-    """Read `folder/LABEL/*` of each of the folders into squares of `size` pixels.
+    """Read `folder/LABEL/*` of each folder into squares of `size` pixels.
 
-    The labels are `labels`, or where none are given the names of the first one's folders in alphabetical order; a
-    folder may lack some. A file that is not a readable photo is an error: a silent gap in the data would be worse.
+    Without `labels`, the labels are the names of the first folder's label folders, in alphabetical order. A folder may
+    lack some labels. Raises `DatasetError`, also for a file that is not a readable photo: to skip it would change the
+    data without notice.
     """
     folders = (folders,) if isinstance(folders, Path) else folders
-    if labels is None:
-        labels = label_folders(folders[0])
-        if len(labels) < 2:  # noqa: PLR2004 - one class leaves nothing to tell apart
-            raise DatasetError(f"{folders[0]} has one label folder; a classifier needs two at least.")
-    files = [file for folder in folders for file in _files(folder, labels)]
-    return Split(
-        labels=labels,
-        files=tuple(path for path, _ in files),
-        images=read_photos([path for path, _ in files], size),
-        targets=np.array([target for _, target in files], np.int64),
-    )
+    labels = labels or _infer_labels(folders[0])
+    files = [file for folder in folders for file in _find_files(folder, labels)]
+    paths = tuple(path for path, _ in files)
+    targets = np.array([target for _, target in files], np.int64)
+    return Split(labels, paths, read_photos(paths, size), targets)
 
 
 def read_photos(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
-    """Read photos into squares of `size` RGB pixels, of shape (n, size, size, 3)."""
+    """Read photos into an RGB array of shape (n, size, size, 3); raises `DatasetError`."""
     images = np.empty((len(paths), size, size, 3), np.uint8)
 
     def read(index: int) -> None:
@@ -81,65 +77,75 @@ def read_photos(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
         except PhotoError as error:
             raise DatasetError(f"{paths[index]}: {error}") from error
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside of the interpreter lock
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
         list(pool.map(read, range(len(paths))))
     return images
 
 
-def label_folders(folder: Path) -> tuple[str, ...]:
-    """The names of the label folders below `folder`, in alphabetical order."""
+def list_labels(folder: Path) -> tuple[str, ...]:
+    """Return the names of the label folders in `folder`, in alphabetical order; raises `DatasetError`."""
     if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}. Expected one of label folders, such as {folder / 't-shirt'}.")
-    found = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
-    if not found:
-        raise DatasetError(f"{folder} has no label folders. Expected some, such as {folder / 't-shirt'}.")
-    return found
+        raise DatasetError(f"There is no folder {folder}. It must contain label folders, such as {folder / 't-shirt'}.")
+    labels = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+    if not labels:
+        raise DatasetError(f"{folder} has no label folders. It must contain some, such as {folder / 't-shirt'}.")
+    return labels
 
 
-def photo_files(folder: Path) -> list[Path]:
-    """The files of a folder that are not hidden, in alphabetical order."""
+def list_photos(folder: Path) -> list[Path]:
+    """Return the files of a folder that are not hidden, in alphabetical order; raises `DatasetError`."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if not files:
-        raise DatasetError(f"{folder} holds no photos.")
+        raise DatasetError(f"{folder} contains no photos.")
     return files
 
 
-def read_provenance(data: Path, files: Sequence[Path]) -> Provenance:
-    """Look the photos up in `data/senders.csv` by their names without the ending.
+def read_photo_metadata(data: Path, files: Sequence[Path]) -> PhotoMetadata:
+    """Look up the photos in `data/senders.csv` by their file names without extension; raises `DatasetError`.
 
-    A photo that is not there, as all are where there is no such table, has a sender of its own and is not called
-    children's clothes.
+    A photo that the table does not have gets a sender of its own, and does not count as showing children's clothes. So
+    do all photos if there is no table.
     """
-    table = data / SENDERS_FILE
-    rows: dict[str, dict[str, str]] = {}
-    if table.is_file():
-        with table.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines)
-            missing = {"image", "sender_id", "kids"} - set(reader.fieldnames or ())
-            if missing:
-                raise DatasetError(f"{table} lacks the columns {', '.join(sorted(missing))}.")
-            rows = {row["image"]: row for row in reader}
+    rows = _read_table(data / METADATA_FILE)
     found = [rows.get(path.stem, {"sender_id": str(path), "kids": "False"}) for path in files]
-    return Provenance(
-        senders=np.array([row["sender_id"] for row in found]),
+    return PhotoMetadata(
+        sender_ids=np.array([row["sender_id"] for row in found]),
         kids=np.array([row["kids"].lower() == "true" for row in found]),
     )
 
 
 def fingerprint(data: Path, files: Sequence[Path]) -> str:
-    """SHA-256 over the names below `data` and the contents of the files, whatever their order."""
+    """Return a SHA-256 over the paths relative to `data` and the contents of the files, in any order."""
     lines = sorted(
         f"{path.relative_to(data).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _files(folder: Path, labels: tuple[str, ...]) -> Iterator[tuple[Path, int]]:
-    found = label_folders(folder)
+def _infer_labels(folder: Path) -> tuple[str, ...]:
+    labels = list_labels(folder)
+    if len(labels) < 2:  # noqa: PLR2004 - a classifier distinguishes labels
+        raise DatasetError(f"{folder} has one label folder. A classifier needs at least two.")
+    return labels
+
+
+def _find_files(folder: Path, labels: tuple[str, ...]) -> Iterator[tuple[Path, int]]:
+    found = list_labels(folder)
     unknown = [label for label in found if label not in labels]
     if unknown:
         raise DatasetError(
-            f"{folder} has folders that are no labels: {', '.join(unknown)}. Known: {', '.join(labels)}."
+            f"{folder} has folders that are not labels: {', '.join(unknown)}. The labels are: {', '.join(labels)}."
         )
     for label in found:
-        yield from ((path, labels.index(label)) for path in photo_files(folder / label))
+        yield from ((path, labels.index(label)) for path in list_photos(folder / label))
+
+
+def _read_table(path: Path) -> dict[str, dict[str, str]]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        reader = csv.DictReader(lines)
+        missing = set(METADATA_COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise DatasetError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
+        return {row["image"]: row for row in reader}

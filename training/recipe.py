@@ -1,4 +1,4 @@
-"""All that decides how the network is trained. `recipe.toml` holds the committed model's; `model.json` records it."""
+"""The recipe: all hyperparameters. `recipe.toml` holds the committed model's, and `model.json` records them."""
 
 import tomllib
 from dataclasses import dataclass, fields, replace
@@ -12,7 +12,7 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training at one size of photo, in pixels a side."""
+    """Some epochs of training on crops of one size, in pixels a side."""
 
     size: int
     epochs: int
@@ -20,27 +20,30 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the network is trained. It serves photos of `size` pixels a side.
+    """The hyperparameters of training.
 
-    That is more than it is trained at: a crop shows things larger than the whole photo does (Touvron et al. 2019).
+    Size: the model serves photos of `size` pixels a side. The crops of the `phases` are smaller, because a random crop
+    shows an object larger than the whole photo does (Touvron et al. 2019).
 
-    First the new head is fitted alone, for `head_epochs` on features of plain photos, so that fine-tuning does not
-    begin by undoing what the trunk knows (Kumar et al. 2022). Then all is trained but for the stem and the first
-    `frozen_blocks` of the 17 blocks: their filters are general, and half of the time would go there. The learning rate
-    rises over a tenth of the steps and falls to nothing as a cosine does (AdamW). The weights are averaged over steps:
-    an exponential moving average with `average_momentum`.
-    All of that is done from `seeds` seeds, of which `seed` is the first, and the weights that they end with are
-    averaged: the networks begin alike, and so end close enough together that their mean does better than any of them
-    (Wortsman et al. 2022, "Model soups").
+    Steps: first the new head is trained alone, for `head_epochs` on the features of unaugmented photos, so that
+    fine-tuning does not distort the pretrained features (Kumar et al. 2022). Then the whole network is trained by
+    AdamW, except the stem and the first `frozen_blocks` of the 17 blocks: their filters are general, and training them
+    would take half of the time. The learning rate rises during the first tenth of the steps and then follows a cosine
+    to zero. The weights are an exponential moving average over the steps, with the momentum `average_momentum`.
 
-    Of the targets: `label_smoothing`; `class_balance` 0 trains for the labels' shares in the data, 1 for equal ones
-    (Menon et al. 2021).
+    Seeds: all of this is done from `seeds` seeds, the first of which is `seed`, and the resulting weights are averaged.
+    The networks start from the same pretrained weights and end close enough to each other for their average to be more
+    accurate than each of them (Wortsman et al. 2022, "Model soups").
 
-    Of the photos: a part of at least `smallest_crop` of the area is cut out, maybe mirrored, its colours changed by up
-    to `colour_jitter`. `cutmix_share` of the batches are mixed by CutMix (Yun et al. 2019), the others by mixup (Zhang
-    et al. 2018) with Beta(`mixup`, `mixup`).
+    Loss: cross-entropy with `label_smoothing`. With `class_balance` 0 it is trained for the labels' frequencies in the
+    data, with 1 for equal frequencies (logit adjustment, Menon et al. 2021).
 
-    `folds`: into so many groups the senders are divided, each held out of a network that only measures and calibrates.
+    Augmentation: a random crop of at least `smallest_crop` of the area is mirrored at random, and its colours are
+    changed by up to `colour_jitter`. CutMix (Yun et al. 2019) mixes `cutmix_share` of the batches, and mixup (Zhang et
+    al. 2018) with Beta(`mixup`, `mixup`) the others.
+
+    Cross-validation: the senders are divided into `folds` folds. For each fold a network is trained without it, which
+    is used for calibration and evaluation alone.
     """
 
     seed: int
@@ -63,35 +66,36 @@ class Recipe:
     mixup: float
 
     @classmethod
-    def read(cls, path: Path) -> "Recipe":
-        """Read a TOML file that names every field of a recipe and nothing else."""
+    def load(cls, path: Path) -> "Recipe":
+        """Read a TOML file that has every field of a recipe and no others; raises `RecipeError` or `OSError`."""
         try:
-            return cls.of(tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
         except (tomllib.TOMLDecodeError, RecipeError) as error:
             raise RecipeError(f"{path}: {error}") from error
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> "Recipe":
-        """Make a recipe of a dictionary that names every field and nothing else."""
-        odd = {field.name for field in fields(cls)} ^ set(values)
-        if odd:
-            raise RecipeError(f"each field of a recipe has to be named; missing or unknown: {', '.join(sorted(odd))}.")
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """Make a recipe from a dictionary that has every field and no others; raises `RecipeError`."""
+        names = {field.name for field in fields(cls)}
+        if names != set(values):
+            different = ", ".join(sorted(names ^ set(values)))
+            raise RecipeError(f"A recipe has every field once and no others. Missing or unknown: {different}.")
         try:
             phases = tuple(Phase(**phase) for phase in values["phases"])
         except TypeError as error:
-            raise RecipeError("a phase is a table such as { size = 192, epochs = 10 }.") from error
+            raise RecipeError("A phase must be a table such as { size = 192, epochs = 10 }.") from error
         return cls(**values | {"phases": phases})
 
-    def by_seed(self) -> "list[Recipe]":
-        """The recipe for each of the seeds alone."""
+    def per_seed(self) -> "list[Recipe]":
+        """Return a recipe for each of the seeds."""
         return [replace(self, seed=self.seed + number) for number in range(self.seeds)]
 
     @property
     def epochs(self) -> int:
-        """Of all phases together."""
+        """The epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     @property
     def source_size(self) -> int:
-        """Pixels a side at which photos are kept in memory, for crops to be cut from."""
+        """The side in pixels of the photos that are kept in memory, from which crops are cut."""
         return self.size * 3 // 2

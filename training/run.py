@@ -1,43 +1,69 @@
-"""The files of a run: what `train` hands to the programs after it. TensorFlow is in the former's process alone.
+"""The files of a training run, which `train` writes and the other commands read.
 
-A run is a folder with its record and one folder for each network: `final`, `fold-1` and so on.
+A run is a folder with a record and a folder for each network: `final`, `fold-1`, `fold-2` and so on. This module does
+not import TensorFlow, so `variants` and `publish` run without it.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from training.dataset import DatasetError
+from training.recipe import Recipe
 
 FINAL = "final"
-RECORD_FILE = "record.json"  # what the run is made from
-WEIGHTS_FILE = "network.weights.h5"  # the average over the seeds, before anything is made ready for serving
-LOGITS_FILE = "logits.npy"  # Keras's own answers for some photos
-PHOTOS_FILE = "photos.json"  # these photos' names below the data's folder; written last, so the network is finished
-VARIANTS_FILE = "variants.json"  # of `training.variants`
+RECORD_FILE = "record.json"
+WEIGHTS_FILE = "network.weights.h5"  # the average over the seeds, before the network is prepared for serving
+LOGITS_FILE = "logits.npy"  # the Keras network's logits for its evaluation photos
+PHOTOS_FILE = "photos.json"  # the evaluation photos, relative to the data; written last, when the network is complete
+VARIANTS_FILE = "variants.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What a run was trained on, and how.
+
+    `photos` is their number and `data_sha256` their `fingerprint`. `weights` is the name of the file of initial
+    weights. `packages` has the versions of the libraries.
+    """
+
+    labels: tuple[str, ...]
+    recipe: Recipe
+    photos: int
+    data_sha256: str
+    weights: str
+    packages: dict[str, str]
+
+
+def read_record(run: Path) -> TrainingRecord:
+    """Read the record of a run; raises `OSError` if there is none."""
+    values = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
+    typed = {"labels": tuple(values["labels"]), "recipe": Recipe.from_dict(values["recipe"])}
+    return TrainingRecord(**values | typed)
 
 
 def fold_name(fold: int) -> str:
-    """The folder of the network from which the senders of a fold, counted from 0, are held out."""
+    """Return the name of the folder of the network that is trained without a fold; folds are counted from 0."""
     return f"fold-{fold + 1}"
 
 
 def seed_weights_file(folder: Path, seed: int) -> Path:
-    """Where a network's folder keeps the weights that training from one seed ended with."""
+    """Return the path of the weights of one seed in a network's folder."""
     return folder / f"seed-{seed}.weights.h5"
 
 
 def seed_logits_file(folder: Path, seed: int) -> Path:
-    """Where it keeps that network's answers, as in LOGITS_FILE; written after the weights."""
+    """Return the path of the logits of one seed, as in LOGITS_FILE; they are written after the weights."""
     return folder / f"seed-{seed}.npy"
 
 
 def variant_file(run: Path, size: int, precision: str) -> Path:
-    """Where the network for photos of `size` pixels a side and that precision is."""
+    """Return the path of the variant that takes photos of `size` pixels a side."""
     return run / "variants" / f"{size}-{precision}.tflite"
 
 
-def answered_photos(folder: Path, data: Path) -> list[Path]:
-    """The photos that a network's folder keeps Keras's answers for, in their order."""
+def evaluation_photos(folder: Path, data: Path) -> list[Path]:
+    """Return the paths of a network's evaluation photos, in the order of its logits; raises `DatasetError`."""
     paths = [data / name for name in json.loads((folder / PHOTOS_FILE).read_text(encoding="utf-8"))]
     for path in paths:
         if not path.is_file():

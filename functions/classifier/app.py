@@ -1,12 +1,11 @@
-"""The front door: which kind of event came in, and whose it is. Only its owner is imported."""
-# ruff: noqa: PLC0415 - what a kind of event does not need, its cold start does not wait for
+"""The front door: recognizes the kind of event, and imports only the module that handles it."""
+# ruff: noqa: PLC0415 - a cold start imports only what its event needs
 
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import correlation_paths
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from classifier import events
 from classifier.errors import InvalidRequest
@@ -16,45 +15,46 @@ from classifier.telemetry import flush_metrics, logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_KINDS = (
+_KNOWN_EVENTS = (
     'This function answers {"url": "https://…"}, requests of API Gateway (REST, proxy), S3 event notifications, '
     "SQS messages with such notifications, invocations by S3 Batch Operations, and failed asynchronous events."
 )
 
 
 class NoEndpoint(Exception):
-    """The emulator of AWS that the function was told to use does not answer."""
+    """The emulator of AWS that the function is told to use does not answer."""
 
 
-_services = cache(lambda: Services.from_environment(os.environ))
+@cache
+def get_services() -> Services:
+    """Return the services of this execution environment."""
+    return Services.from_environment(os.environ)
+
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
-    # Nobody waits for such a start, and what it makes is there for all events.
+    # Nobody waits for this start, so everything is made now.
     from classifier import api, photos, uploads  # noqa: F401
 
-    _services().prepare()
+    get_services().warm_up()
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
-    """Answer any event that the function knows; raises `InvalidRequest` for others."""
+    """Answer an event. Raise `InvalidRequest` for a kind of event that is not known."""
     try:
-        return dispatch(event, context, _services())
-    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        return dispatch(event, context, get_services())
+    except Exception as error:
         if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
-            raise NoEndpoint(
-                f"Nothing answers at {endpoint}, where AWS_ENDPOINT_URL says that AWS is. "
-                "If that is the local system: is `make run` going?"
-            ) from error
+            _check_endpoint(endpoint, error)
         raise
     finally:
         flush_metrics()
 
 
 def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[str, Any] | None:
-    """Hand the event to whoever answers its kind."""
+    """Pass the event to the module that handles its kind."""
     if not isinstance(event, dict):
-        raise InvalidRequest(_KINDS)
+        raise InvalidRequest(_KNOWN_EVENTS)
     if events.is_http_request(event):
         from classifier.api import handle_request
 
@@ -64,7 +64,7 @@ def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[s
 
         return handle_direct(event, services)
     if events.is_batch_job(event):
-        from classifier.backfill import handle_batch_job
+        from classifier.batch_operations import handle_batch_job
 
         return handle_batch_job(event, services)
     from classifier import uploads
@@ -76,5 +76,16 @@ def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[s
     if events.is_failed_event(event):
         uploads.handle_failed_event(event, services)
     elif not events.is_test_event(event):
-        raise InvalidRequest(_KINDS)
+        raise InvalidRequest(_KNOWN_EVENTS)
     return None
+
+
+def _check_endpoint(endpoint: str, error: Exception) -> None:
+    """Raise `NoEndpoint` if the error means that nothing answers there."""
+    from classifier.faults import is_no_answer
+
+    if is_no_answer(error):
+        raise NoEndpoint(
+            f"Nothing answers at {endpoint}, the endpoint that AWS_ENDPOINT_URL names. "
+            "If that is the local system: is `make run` going?"
+        ) from error

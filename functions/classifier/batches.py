@@ -1,18 +1,18 @@
-"""What a listing's photos say together."""
+"""What the photos of a listing say together."""
 
 from collections.abc import Sequence
 
-from classifier.records import Classification, Status
+from classifier.classification import Classification, Status
 
 
 def verdict(photos: Sequence[Classification]) -> tuple[str, float] | None:
-    """The label that the photos agree on and its probability; None while there is no label among them.
+    """Return the label that the photos agree on and its probability, or None if no photo has a label.
 
-    The mean of their scores, in which a photo whose label the seller has confirmed is sure of it. Sums of logarithms
-    would take the photos for independent witnesses, which pictures of one piece by one seller are not, and one photo of
-    something else would outweigh all others.
+    The verdict is the mean of the photos' scores. A photo that its seller has confirmed is sure of that label. A sum of
+    logarithms would treat the photos as independent evidence, which pictures of one piece by one seller are not, and
+    one photo of something else would outweigh all others.
     """
-    votes = [scores for photo in photos if (scores := _scores(photo))]
+    votes = [scores for photo in photos if (scores := _vote(photo))]
     if not votes:
         return None
     labels = dict.fromkeys(label for scores in votes for label in scores)
@@ -22,11 +22,11 @@ def verdict(photos: Sequence[Classification]) -> tuple[str, float] | None:
 
 
 def count(photos: Sequence[Classification], status: Status) -> int:
-    """How many of the photos are there."""
+    """Return how many of the photos have the status."""
     return sum(photo.status is status for photo in photos)
 
 
-def _scores(photo: Classification) -> dict[str, float]:
+def _vote(photo: Classification) -> dict[str, float]:
     if photo.confirmed_label:
         return {photo.confirmed_label: 1.0}
     return dict(photo.scores) if photo.status is Status.SUCCEEDED else {}

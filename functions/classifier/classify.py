@@ -1,4 +1,4 @@
-"""Bytes to a classification: the one way in for every caller."""
+"""From a photo's bytes to its classification. Every way in calls `classify`."""
 
 import hashlib
 import uuid
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from classifier.classification import Classification, Failure, Image, Source, Status
 from classifier.errors import ClassifierError
-from classifier.records import Classification, Failure, Image, Source, Status
 from classifier.services import Services
 from classifier.telemetry import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a photo comes from, and under which id its classification is kept."""
+    """Where a photo comes from, and the id of its classification."""
 
     id: str
     source: Source
@@ -23,30 +23,29 @@ class Origin:
 
     @classmethod
     def new(cls, data: bytes, source: Source) -> Self:
-        """Of a photo that came with a request, under an id of its own.
+        """Return the origin of a photo that came with a request, with a new id.
 
-        The bucket's ETag of a small object is the MD5 of its bytes, so the same photo has one ETag however it comes.
+        S3's ETag of a small object is the MD5 of its bytes, so the same photo has the same ETag on every way in.
         """
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         return cls(uuid.uuid4().hex, source, datetime.now(UTC), etag)
 
 
 def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwatch) -> Classification:
-    """Decode the photo and ask the model; raises a `PhotoError` for bytes that can never be classified."""
-    from classifier import photos  # noqa: PLC0415 - numpy and Pillow, which reading a record does without
+    """Decode the photo and ask the model. Raise a `PhotoError` if the bytes can never be classified."""
+    from classifier import photos  # noqa: PLC0415 - imports numpy and Pillow, which reading a record does not need
 
     model = services.model
     with stopwatch.stage("decode"):
         photo = photos.decode(data, model.description.input_size, services.settings.limits)
     with stopwatch.stage("infer"):
         scores, needs_review = model.predict(photo.pixels)
-    ranked = dict(sorted(scores.items(), key=lambda item: item[1], reverse=True))
     return Classification(
         id=origin.id,
         status=Status.SUCCEEDED,
         source=origin.source,
         created_at=origin.created_at,
-        scores=ranked,
+        scores=dict(sorted(scores.items(), key=lambda item: item[1], reverse=True)),
         needs_review=needs_review,
         model_version=model.description.version,
         image=Image(len(data), origin.etag, photo.format, photo.width, photo.height),
@@ -54,8 +53,8 @@ def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwat
     )
 
 
-def failed(error: ClassifierError, size: int, origin: Origin, model_version: str) -> Classification:
-    """The record of a photo of `size` bytes that has no label."""
+def make_failure(error: ClassifierError, size: int, origin: Origin, model_version: str) -> Classification:
+    """Return the FAILED classification of a photo of `size` bytes."""
     return Classification(
         id=origin.id,
         status=Status.FAILED,

@@ -1,33 +1,36 @@
-"""The seller's word on a label, which counts from then on."""
+"""What sellers say about labels: they agree with the model, or correct it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from classifier.records import Classification, Row
+from classifier.classification import Classification
+from classifier.eventbridge import EventType
+from classifier.records import Row
+from classifier.results import save
 from classifier.services import Services
-from classifier.telemetry import count_confirmation
-from classifier.uploads import awaited
+from classifier.telemetry import count_confirmation, logger
+from classifier.uploads import find_pending
 
-_LIFE_UNTIL_EVENT = timedelta(
-    days=1
-)  # of a word on a photo whose event is on its way; Lambda's queue keeps one for six hours
+# How long a confirmation is kept if the photo's event does not come. Lambda keeps an event for six hours.
+_LIFETIME_WITHOUT_EVENT = timedelta(days=1)
 
 
-def confirmed(identifier: str, label: str, services: Services) -> Classification:
-    """Keep the label that the seller says, beside the model's; gives the classification with it.
+def confirm(photo_id: str, label: str, services: Services) -> Classification:
+    """Store the seller's label beside the model's, and publish that. Return the classification with it.
 
-    Raises `NotFound`, and `Busy` where the record kept changing.
+    Raise `NotFound`, the AWS SDK's errors, and `Busy` if the record kept changing.
     """
 
-    def keep(row: Row) -> Classification:
+    def save_label(row: Row) -> Classification:
         known, expires_at = row.classification, row.expires_at
         if known is None:
-            known, expires_at = awaited(identifier, services), datetime.now(UTC) + _LIFE_UNTIL_EVENT
+            known, expires_at = find_pending(photo_id, services), datetime.now(UTC) + _LIFETIME_WITHOUT_EVENT
         classification = replace(known, confirmed_label=label)
-        services.records.write(classification, row, expires_at)
+        save(EventType.CONFIRMED, classification, row, services, expires_at)
         return classification
 
-    classification = services.records.update(identifier, keep)
+    classification = services.records.update(photo_id, save_label)
+    logger.info("confirmed", id=photo_id, label=label)
     if classification.label:
         count_confirmation(agrees=label == classification.label)
     return classification

@@ -1,4 +1,4 @@
-"""What the folder `model/` says of its network. Reading it needs neither numpy nor the runtime."""
+"""The description of the network in `model/`. Reading it needs neither numpy nor the runtime."""
 
 import json
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ DESCRIPTION_FILE = "model.json"
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What `model.json` says of the network beside it.
+    """What `model.json` says about the network beside it.
 
-    `labels` are in the order of the network's outputs. `input_size` is the side, in pixels, of the square it takes.
-    Before the softmax `temperature` divides the logits and each label's of the `biases` is added (Alexandari et al.
-    2020, "Maximum Likelihood with Bias-Corrected Calibration").
-    A confidence below `review_threshold` wants a person's look, and so does a photo whose familiarity is below
-    `familiarity_threshold`. `metrics` are the figures of its evaluation, by split.
+    `labels` are in the order of the network's outputs. `input_size` is the side of its input, in pixels.
+    The scores are softmax(logits / `temperature` + `biases`) (Alexandari et al. 2020, "Maximum Likelihood with
+    Bias-Corrected Calibration").
+    A photo needs review if its confidence is below `review_threshold` or its familiarity below
+    `familiarity_threshold`. `metrics` holds the figures of the evaluation by split.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Description:
 
     @property
     def accuracy(self) -> float:
-        """On the test photos, or where there were none, on those of senders held out of training."""
+        """The accuracy on the test photos, or if there were none, on photos of senders held out of training."""
         return (self.metrics.get("test") or self.metrics["held_out"])["accuracy"]
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read `directory/model.json`; raises `OSError`, `ValueError` or `KeyError` where it is not as it should be."""
+        """Read `directory/model.json`. Raise `OSError`, `ValueError` or `KeyError` if it is missing or malformed."""
         content: dict[str, Any] = json.loads((directory / DESCRIPTION_FILE).read_text(encoding="utf-8"))
         return cls(
             name=content["name"],

@@ -1,15 +1,16 @@
-"""Direct invocation with `{"url": "…"}`, as the tutorials' clients do it: scores come back, nothing is stored."""
+"""Direct invocation with `{"url": "…"}`, as the tutorials' clients do it. Nothing is stored."""
 
 from typing import Any
 
+from classifier.classification import Source
 from classifier.classify import Origin, classify
-from classifier.records import Source
+from classifier.results import report
 from classifier.services import Services
-from classifier.telemetry import Stopwatch, report
+from classifier.telemetry import Stopwatch
 
 
 def handle_direct(event: dict[str, Any], services: Services) -> dict[str, float]:
-    """The flat map of scores in label order; errors are raised, and so reach the caller as the invocation's error."""
+    """Return the score of each label, in label order. Errors are raised, so the caller gets them as Lambda's errors."""
     stopwatch = Stopwatch()
     with stopwatch.stage("fetch"):
         data = services.downloader.fetch(event["url"])

@@ -1,7 +1,7 @@
-"""A URL to bytes, for strangers' URLs: public addresses only, few redirects, little time, few bytes.
+"""Fetches a photo from a URL that a stranger sent. Limits addresses, redirects, time and bytes.
 
-The address that is checked is the one that the socket connects to: a name is resolved once, and not again between the
-check and the connection, so that a name server which changes its answer gains nothing.
+The socket connects to the address that was checked: a name is resolved once, not again between check and connection.
+So a name server that changes its answer (DNS rebinding) gains nothing.
 """
 
 import http.client
@@ -23,23 +23,23 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from classifier.errors import ImageTooLarge, UrlNotAllowed, UrlUnreachable
 
-_SECONDS = 10.0  # for everything, redirects included; API Gateway gives up after 29
-_REDIRECTS = 3
-_LONGEST_URL = 2048
-_PORTS = {80, 443, 8080, 8443}  # the web's; on others strange services listen
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SECONDS = 10.0  # for all of it, with redirects; API Gateway gives up after 29
+MAX_REDIRECTS = 3
+MAX_URL_LENGTH = 2048
+ALLOWED_PORTS = {80, 443, 8080, 8443}  # the web's ports; other services listen on other ports
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _CHUNK = 64 * 1024
 _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 _HEADERS = {"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "clothes-classifier"}
 _URL_SAFE = "/%:@!$&'()*+,;=~-._?[]"
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:]+(\.[0-9]+)*")  # a name, or an IPv6 address
+HOST_PATTERN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:]+(\.[0-9]+)*")  # a name, or an IPv6 address
 
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address behind a translator
-_ISATAP = 0x5EFE  # RFC 5214: before an IPv4 address, behind any prefix
-_GLOBAL_UNICAST = IPv6Network("2000::/3")  # what is given out of IPv6
-# What is not public of IPv4 and of global unicast, after IANA's registries of special-purpose addresses. `is_global` of
-# the standard library follows them too, but each version of Python in its own way.
-_SPECIAL = [
+NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address behind a translator
+ISATAP = 0x5EFE  # RFC 5214: any prefix, then this, then an IPv4 address
+GLOBAL_UNICAST = IPv6Network("2000::/3")  # all public addresses of IPv6
+# Networks of IPv4 and of global unicast IPv6 that are not public, from IANA's registries of special-purpose addresses.
+# `is_global` of the standard library follows these registries too, but differently in each version of Python.
+SPECIAL_NETWORKS = [
     ip_network(network)
     for network in (
         "0.0.0.0/8",  # this machine
@@ -69,8 +69,8 @@ Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """What one request goes to. `host` is in ASCII; `path` is percent-encoded and holds the query."""
+class Target:
+    """Where a request goes. `host` is in ASCII. `path` is percent-encoded and contains the query."""
 
     secure: bool
     host: str
@@ -79,15 +79,16 @@ class _Target:
 
     @property
     def host_header(self) -> str:
+        """The value of the `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS["https" if self.secure else "http"] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORTS["https" if self.secure else "http"] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
     """Fetches photos of at most `max_bytes`, each within `seconds`.
 
-    `allow_loopback` lets URLs reach this machine, on any port. `resolve` is `socket.getaddrinfo` or a stand-in for it.
+    `allow_loopback` allows loopback addresses, on any port. `resolve` is `socket.getaddrinfo`, or replaces it.
     """
 
     max_bytes: int
@@ -96,37 +97,37 @@ class Downloader:
     seconds: float = _SECONDS
 
     def fetch(self, url: str) -> bytes:
-        """The body behind the URL; raises `UrlNotAllowed`, `UrlUnreachable` or `ImageTooLarge`."""
+        """Return the body. Raise `UrlNotAllowed`, `UrlUnreachable` or `ImageTooLarge`."""
         deadline = time.monotonic() + self.seconds
-        for _ in range(_REDIRECTS + 1):
-            target = _parse(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            target = parse_url(url)
             try:
                 body, redirect = self._exchange(target, deadline)
             except (OSError, http.client.HTTPException) as error:
-                raise UrlUnreachable(f"{target.host} did not give the photo.") from error
+                raise UrlUnreachable(f"{target.host} did not send the photo.") from error
             if redirect is None:
                 return body
-            url = _redirected(url, redirect)
-        raise UrlUnreachable(f"The URL redirects more than {_REDIRECTS} times.")
+            url = resolve_redirect(url, redirect)
+        raise UrlUnreachable(f"The URL redirects more than {MAX_REDIRECTS} times.")
 
-    def _exchange(self, target: _Target, deadline: float) -> tuple[bytes, str | None]:
-        """One request: the body, or where a redirect leads."""
-        with closing(self._connect(target, deadline)) as connection, _shut_down_at(deadline, connection):
+    def _exchange(self, target: Target, deadline: float) -> tuple[bytes, str | None]:
+        """Send one request. Return the body, or the location of a redirect."""
+        with closing(self.connect(target, deadline)) as connection, shut_down_at(deadline, connection):
             if isinstance(connection, ssl.SSLSocket):
                 connection.do_handshake()
-            response = _request(connection, target)
+            response = send_request(connection, target)
             if response.status in _REDIRECT_STATUSES and (location := response.getheader("Location")):
                 return b"", location
             if response.status != HTTPStatus.OK:
                 raise UrlUnreachable(f"{target.host} answered with status {response.status}.")
-            body = self._read(response)
-        if time.monotonic() > deadline:  # a body of no stated length ends where the connection was shut down
+            body = self.read_body(response)
+        if time.monotonic() > deadline:  # a body without a Content-Length ends when the connection is shut down
             raise UrlUnreachable(f"{target.host} took longer than {self.seconds:g} seconds.")
         return body, None
 
-    def _connect(self, target: _Target, deadline: float) -> socket.socket:
-        """A connection to the first of the host's addresses, all of which must be allowed; no TLS handshake yet."""
-        found = self._look_up(target, deadline)
+    def connect(self, target: Target, deadline: float) -> socket.socket:
+        """Connect to the first address of the host, without the TLS handshake. All of its addresses must be allowed."""
+        found = self.look_up(target, deadline)
         for *_, address in found:
             self._check(address[0], target.port)
         family, kind, protocol, _, address = found[0]
@@ -135,20 +136,20 @@ class Downloader:
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
             connection.connect(address)
             if target.secure:
-                return _tls().wrap_socket(connection, server_hostname=target.host, do_handshake_on_connect=False)
+                return tls_context().wrap_socket(connection, server_hostname=target.host, do_handshake_on_connect=False)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _look_up(self, target: _Target, deadline: float) -> list[tuple[Any, ...]]:
-        """The host's addresses. A resolver knows no deadline: one that takes longer is left behind in its thread."""
+    def look_up(self, target: Target, deadline: float) -> list[tuple[Any, ...]]:
+        """Return the host's addresses. The resolver has no timeout; at the deadline, its thread is left behind."""
         answer: Future[list[tuple[Any, ...]]] = Future()
 
         def look_up() -> None:
             try:
                 answer.set_result(self.resolve(target.host, target.port, type=socket.SOCK_STREAM))
-            except Exception as error:  # it is raised where the answer is waited for
+            except Exception as error:  # raised again in the thread that waits
                 answer.set_exception(error)
 
         threading.Thread(target=look_up, daemon=True).start()
@@ -160,10 +161,11 @@ class Downloader:
             return
         if not is_public(ip):
             _refuse("The URL leads to an address that is not public.")
-        if port not in _PORTS:
-            _refuse(f"The URL's port must be one of {', '.join(map(str, sorted(_PORTS)))}.")
+        if port not in ALLOWED_PORTS:
+            _refuse(f"The URL's port must be one of {', '.join(map(str, sorted(ALLOWED_PORTS)))}.")
 
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
+    def read_body(self, response: http.client.HTTPResponse) -> bytes:
+        """Read the body. Raise `ImageTooLarge`, and `IncompleteRead` if it is shorter than its Content-Length."""
         if (response.length or 0) > self.max_bytes:
             self._refuse_size()
         body = bytearray()
@@ -177,46 +179,51 @@ class Downloader:
 
     def _refuse_size(self) -> NoReturn:
         mebibytes = self.max_bytes / 2**20
-        raise ImageTooLarge(f"The file behind the URL is larger than {self.max_bytes:,} bytes ({mebibytes:g} MiB).")
+        raise ImageTooLarge(f"The file at the URL is larger than {self.max_bytes:,} bytes ({mebibytes:g} MiB).")
 
 
 def is_public(ip: IPv4Address | IPv6Address) -> bool:
-    """Tell an address of the public internet. Those that embed an IPv4 one are none, but for NAT64's of public ones."""
-    if ip in _NAT64:
+    """Return whether the address is on the public internet.
+
+    IPv6 addresses that contain an IPv4 address are not, except NAT64 addresses of public IPv4 addresses.
+    """
+    if ip in NAT64:
         ip = IPv4Address(int(ip) & 0xFFFFFFFF)
-    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or int(ip) >> 32 & 0xFDFFFFFF == _ISATAP):
+    if isinstance(ip, IPv6Address) and (ip not in GLOBAL_UNICAST or int(ip) >> 32 & 0xFDFFFFFF == ISATAP):
         return False
-    return not any(ip in network for network in _SPECIAL)
+    return not any(ip in network for network in SPECIAL_NETWORKS)
 
 
-def _parse(url: str) -> _Target:
-    if len(url) > _LONGEST_URL:
-        _refuse(f"The URL is longer than {_LONGEST_URL} characters.")
-    if not url.isprintable() or " " in url:  # half of a surrogate pair is not printable either
-        _refuse("The URL holds characters that no URL may hold.")
+def parse_url(url: str) -> Target:
+    """Take the URL apart. Raise `UrlNotAllowed`."""
+    if len(url) > MAX_URL_LENGTH:
+        _refuse(f"The URL is longer than {MAX_URL_LENGTH} characters.")
+    if not url.isprintable() or " " in url:  # half of a surrogate pair is not printable
+        _refuse("The URL contains characters that are not allowed in URLs.")
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
         host = (parts.hostname or "").encode("idna").decode()
     except ValueError:
         _refuse("The URL is malformed.")
-    if parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
+    if parts.scheme not in DEFAULT_PORTS or not HOST_PATTERN.fullmatch(host):
         _refuse("The URL must begin with http:// or https:// and name a host.")
     if parts.username is not None or parts.password is not None:
-        _refuse("The URL must not hold a user name or password.")
+        _refuse("The URL must not contain a user name or password.")
     query = f"?{quote(parts.query, safe=_URL_SAFE)}" if parts.query else ""
-    return _Target(parts.scheme == "https", host, port, quote(parts.path or "/", safe=_URL_SAFE) + query)
+    return Target(parts.scheme == "https", host, port, quote(parts.path or "/", safe=_URL_SAFE) + query)
 
 
-def _redirected(url: str, location: str) -> str:
-    """Where a `Location` header leads. As in browsers it may hold spaces, and bytes beyond ASCII of any encoding."""
+def resolve_redirect(url: str, location: str) -> str:
+    """Return the absolute URL of a `Location` header, which may contain spaces and non-ASCII bytes, as in browsers."""
     try:
         return urljoin(url, quote(location, safe=punctuation, encoding="latin-1"))
     except ValueError:
-        _refuse("The URL redirects to one that is malformed.")
+        _refuse("The URL redirects to a malformed URL.")
 
 
-def _request(connection: socket.socket, target: _Target) -> http.client.HTTPResponse:
+def send_request(connection: socket.socket, target: Target) -> http.client.HTTPResponse:
+    """Send a GET request. Return the response with its headers read."""
     exchange = http.client.HTTPConnection(target.host, target.port)
     exchange.sock = connection
     exchange.request("GET", target.path, headers={**_HEADERS, "Host": target.host_header})
@@ -224,15 +231,15 @@ def _request(connection: socket.socket, target: _Target) -> http.client.HTTPResp
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    """The machine's trusted authorities, read at the first https URL rather than at every cold start."""
+def tls_context() -> ssl.SSLContext:
+    """Read the machine's trusted authorities. Done at the first https URL, not at every cold start."""
     return ssl.create_default_context()
 
 
 @contextmanager
-def _shut_down_at(deadline: float, connection: socket.socket) -> Iterator[None]:
-    """Wake whoever still reads at the deadline: a socket's own timeout starts anew with each byte."""
-    timer = threading.Timer(max(deadline - time.monotonic(), 0), _shut_down, [connection])
+def shut_down_at(deadline: float, connection: socket.socket) -> Iterator[None]:
+    """End reading from the connection at the deadline. A socket's own timeout starts again with each byte."""
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), shut_down, [connection])
     timer.daemon = True
     timer.start()
     try:
@@ -241,9 +248,10 @@ def _shut_down_at(deadline: float, connection: socket.socket) -> Iterator[None]:
         timer.cancel()
 
 
-def _shut_down(connection: socket.socket) -> None:
+def shut_down(connection: socket.socket) -> None:
+    """Shut the connection down, so that a thread that reads from it stops."""
     with suppress(OSError):  # it may be closed already
-        # Not an SSLSocket's own shutdown, which takes TLS away from whoever is reading.
+        # Not the method of SSLSocket: that one removes TLS while another thread reads.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 

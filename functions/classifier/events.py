@@ -1,40 +1,40 @@
-"""What the function is invoked with, and how its kinds are told apart. Imports nothing."""
+"""The kinds of event that the function is invoked with, and how to recognize them. Imports nothing."""
 
 from typing import Any
 
 
 def is_http_request(event: dict[str, Any]) -> bool:
-    """Tell a request of API Gateway's REST proxy integration."""
+    """Return whether this is a request of API Gateway's REST proxy integration."""
     return "httpMethod" in event and isinstance(event.get("requestContext"), dict)
 
 
 def is_s3_event(event: Any) -> bool:
-    """Tell an event notification of S3 from all else."""
+    """Return whether this is an S3 event notification."""
     return isinstance(event, dict) and _all_records_from(event, "aws:s3")
 
 
 def is_test_event(event: Any) -> bool:
-    """Tell the message that S3 sends when a notification is set up."""
+    """Return whether this is the message that S3 sends when a notification is set up."""
     return isinstance(event, dict) and event.get("Event") == "s3:TestEvent"
 
 
 def is_failed_event(event: Any) -> bool:
-    """Tell the record that Lambda sends to an on-failure destination."""
+    """Return whether this is the record that Lambda sends to an on-failure destination."""
     return isinstance(event, dict) and "requestPayload" in event and "requestContext" in event
 
 
 def is_queue_event(event: dict[str, Any]) -> bool:
-    """Tell messages of SQS from all else."""
+    """Return whether these are messages of SQS."""
     return _all_records_from(event, "aws:sqs")
 
 
 def is_batch_job(event: dict[str, Any]) -> bool:
-    """Tell an invocation by S3 Batch Operations, of either schema."""
+    """Return whether this is an invocation by S3 Batch Operations, of either schema version."""
     return event.get("invocationSchemaVersion") in {"1.0", "2.0"} and isinstance(event.get("tasks"), list)
 
 
 def is_direct(event: dict[str, Any]) -> bool:
-    """Tell an event that names a photo's URL."""
+    """Return whether this is a direct invocation with a photo's URL."""
     return isinstance(event.get("url"), str)
 
 

@@ -1,4 +1,4 @@
-"""What a photo may measure, for those who refuse one before its pixels are read."""
+"""Limits on a photo's size, checked before its pixels are decoded."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from classifier.errors import ImageTooLarge, UnreadableImage
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a photo may measure at most: bytes of its file, pixels in all, pixels of its longer side."""
+    """The largest accepted photo: bytes of the file, pixels in all, pixels of the longer side."""
 
     file_bytes: int = 25 * 1024 * 1024
     pixels: int = 50_000_000
     side: int = 20_000
 
     def check_bytes(self, length: int) -> None:
-        """Refuse a file by its length alone, so that one too large need not be fetched; raises a `PhotoError`."""
+        """Refuse a file by its length, so that one that is too large need not be fetched. Raise a `PhotoError`."""
         if length == 0:
             raise UnreadableImage("The file is empty.")
         if length > self.file_bytes:
@@ -24,7 +24,7 @@ class Limits:
             )
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse an image by what its header says; raises `ImageTooLarge`."""
+        """Refuse an image by the size in its header. Raise `ImageTooLarge`."""
         if width * height > self.pixels or max(width, height) > self.side:
             raise ImageTooLarge(
                 f"The image has {width:,} × {height:,} pixels; at most {self.pixels / 1e6:g} megapixels "

@@ -1,4 +1,4 @@
-"""RGB pixels to calibrated scores: the interpreter. No AWS."""
+"""From RGB pixels to calibrated scores."""
 
 import threading
 from pathlib import Path
@@ -12,10 +12,10 @@ from classifier.runtime import Interpreter
 
 
 class Outputs(NamedTuple):
-    """What the network says of a photo.
+    """The network's outputs for one photo.
 
-    `logits`, of shape (labels,). `familiarity`, in [-1, 1]: how much the photo looks like one that the network was
-    trained on, as the cosine between its features and the nearest of theirs.
+    `logits`: of shape (labels,). `familiarity`: the cosine, in [-1, 1], between the photo's features and the nearest
+    prototype of the features of training photos.
     """
 
     logits: npt.NDArray[np.float64]
@@ -23,44 +23,46 @@ class Outputs(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Each label's calibrated probability, in label order, and whether a person should look."""
+    """The calibrated probability of each label, in label order, and whether a person should review the photo."""
 
     scores: dict[str, float]
     needs_review: bool
 
 
 class Model:
-    """The network with its description, ready to answer; each thread that asks has an interpreter of its own."""
+    """The network with its description. Each thread has an interpreter of its own."""
 
-    def __init__(self, directory: Path, description: Description, processors: int = 1) -> None:
-        """Read the network from the folder; raises what the runtime raises where it is not one.
+    def __init__(self, directory: Path, description: Description, vcpus: int = 1) -> None:
+        """Load the network from the folder. Raise `ValueError` or `RuntimeError` if the runtime cannot read it.
 
-        The main thread's interpreter uses so many processors: other threads only ask beside others.
+        The interpreter of the main thread uses all processors. Other threads run beside each other, on one each.
         """
         self.description = description
         self._path = str(directory / NETWORK_FILE)
+        self._vcpus = vcpus
         self._local = threading.local()
-        self._local.network = self._read_network(processors)
+        self._local.network = self._load_network()
 
     @classmethod
-    def read(cls, directory: Path) -> Self:
-        """Read network and description from the folder; raises what these readings raise."""
+    def load(cls, directory: Path) -> Self:
+        """Load network and description from the folder. Raise what `Description.read` and the constructor raise."""
         return cls(directory, Description.read(directory))
 
-    def _read_network(self, processors: int) -> Any:
-        interpreter = Interpreter(model_path=self._path, num_threads=processors)
+    def _load_network(self) -> Any:
+        threads = self._vcpus if threading.current_thread() is threading.main_thread() else 1
+        interpreter = Interpreter(model_path=self._path, num_threads=threads)
         interpreter.allocate_tensors()
         return interpreter.get_signature_runner()
 
     def outputs(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
-        """The network's raw outputs for RGB pixels of shape (input_size, input_size, 3)."""
+        """Run the network on RGB pixels of shape (input_size, input_size, 3)."""
         if not hasattr(self._local, "network"):
-            self._local.network = self._read_network(1)
+            self._local.network = self._load_network()
         outputs = self._local.network(pixels=pixels[np.newaxis])
         return Outputs(outputs["logits"][0].astype(np.float64), float(outputs["familiarity"][0]))
 
     def predict(self, pixels: npt.NDArray[np.uint8]) -> Prediction:
-        """The answer for RGB pixels of shape (input_size, input_size, 3); its scores sum to 1."""
+        """Classify RGB pixels of shape (input_size, input_size, 3). The scores sum to 1."""
         logits, familiarity = self.outputs(pixels)
         probabilities = softmax(logits / self.description.temperature + self.description.biases)
         return Prediction(
@@ -72,15 +74,15 @@ class Model:
         )
 
     def check(self) -> None:
-        """Answer once, for a black square; raises `RuntimeError` if the answer is none."""
+        """Run the network once, on a black square. Raise `RuntimeError` if an output is not finite."""
         size = self.description.input_size
         logits, familiarity = self.outputs(np.zeros((size, size, 3), np.uint8))
         if not np.isfinite([*logits, familiarity]).all():
-            raise RuntimeError("The network's answer is not finite.")
+            raise RuntimeError("The network's output is not finite.")
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Probabilities along the last axis."""
+    """Return the softmax along the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return probabilities

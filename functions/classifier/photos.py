@@ -1,7 +1,7 @@
-"""Bytes of a photo to the square of RGB pixels that the network takes.
+"""From a photo's bytes to the square of RGB pixels that the network takes.
 
-Training, evaluation and serving all prepare pixels here, so that the network is asked what it was taught. Nothing
-here knows of AWS, the model or the environment.
+Training, evaluation and serving all prepare pixels here, so the network sees the same in service as in training.
+Nothing here depends on AWS, the model or the environment.
 """
 
 import math
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import (  # the plugins register themselves: without these imports, Pillow loads all forty at the first miss
+
+# Plugins register themselves. Without these imports, Pillow imports all forty when it meets an unknown format.
+from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
     Image,
@@ -30,16 +32,17 @@ if TYPE_CHECKING:
 
     _Source = Image.Image | pillow_heif.HeifImage
 
-# Nothing else is ever opened: Pillow also speaks formats that run programs (EPS) or that nobody uses for photos.
+# No other format is opened. Pillow also reads formats that run programs (EPS), and many that nobody uses for photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-_RIFF, _BRAND = b"RIFF", b"ftyp"  # WebP's first bytes; those of AVIF and HEIF from the fifth on
-_MAGIC_BYTES = 32  # more than any of these formats needs to show what it is
+_RIFF, _BRAND = b"RIFF", b"ftyp"  # WebP begins with "RIFF"; AVIF and HEIF have "ftyp" from the fifth byte on
+_MAGIC_BYTES = 32  # enough to recognize each of these formats
 _EXIF_ORIENTATION = 0x0112
-_BAND_PIXELS = 1_000_000  # worked on at a time, in whole rows
-_REDUCING_GAP = 3  # times the square's size an image keeps until the last step; from so many on it shows no difference
+BAND_PIXELS = 1_000_000  # converted at a time, in whole rows
+# An image is first reduced to this many times the size of the square. Larger factors make no visible difference.
+_REDUCING_GAP = 3
 
-# What shows an image upright whose EXIF orientation is the key (TIFF 6.0, section "Orientation").
-_UPRIGHT = {
+# EXIF orientation (TIFF 6.0, section "Orientation") to the operation that makes the image upright.
+_TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -48,14 +51,14 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ON_ITS_SIDE = {5, 6, 7, 8}
+_SWAPS_SIDES = {5, 6, 7, 8}
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A decoded photo: its format as Pillow names it, its size as a person sees it, and its pixels.
+    """A decoded photo: its format as Pillow names it, its width and height when it is upright, and its pixels.
 
-    `pixels` is RGB, uint8, of shape (size, size, 3), upright, the whole photo squeezed into a square.
+    `pixels` is the whole photo, upright, scaled to a square: RGB, uint8, of shape (size, size, 3).
     """
 
     format: str
@@ -65,62 +68,62 @@ class Photo:
 
 
 def decode(data: bytes, size: int, limits: Limits) -> Photo:
-    """Read a photo of any format in `FORMATS` into a square of `size` × `size` pixels.
+    """Decode a photo of any format in `FORMATS` to a square of `size` × `size` pixels.
 
-    Animated and many-page files give their first frame; transparent pixels become white.
+    Of animations and files with several pages, the first frame is decoded. Transparent pixels become white.
 
-    Raises `ImageTooLarge`, `UnsupportedImage` or `UnreadableImage`; sizes are checked before pixels are decoded.
+    Raise `ImageTooLarge`, `UnsupportedImage` or `UnreadableImage`. Sizes are checked before pixels are decoded.
     """
     limits.check_bytes(len(data))
     image = _open(data, limits)
     width, height = image.size
     try:
-        image.draft(None, (size, size))  # JPEG alone: decode at 1/2, 1/4 or 1/8, never below what is asked
-        with structure.room(image, limits.pixels):
-            square = _squeeze(image, data, size)
-        orientation = image.getexif().get(_EXIF_ORIENTATION)  # the plugins for TIFF and HEIF turn while they load
-    except Exception as error:  # decoders meet hostile bytes with whatever exception their parser stumbles into
+        image.draft(None, (size, size))  # JPEG only: decode at 1/2, 1/4 or 1/8, but not below this size
+        with structure.memory_budget(image, limits.pixels):
+            square = _scale_to_square(image, data, size)
+        orientation = image.getexif().get(_EXIF_ORIENTATION)  # TIFF and HEIF are rotated while they are loaded
+    except Exception as error:  # parsers raise all kinds of exceptions for hostile bytes
         raise UnreadableImage("The image is damaged or incomplete.") from error
-    if orientation in _UPRIGHT:
-        square = square.transpose(_UPRIGHT[orientation])
-    if orientation in _ON_ITS_SIDE:
+    if orientation in _TO_UPRIGHT:
+        square = square.transpose(_TO_UPRIGHT[orientation])
+    if orientation in _SWAPS_SIDES:
         width, height = height, width
-    format_name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with more pictures behind it
+    format_name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO is a JPEG followed by more images
     return Photo(format_name, width, height, np.asarray(square))
 
 
 def is_known_format(data: bytes) -> bool:
-    """Tell whether the first bytes are those of a format that `decode` reads."""
-    accepts: list[Callable[[bytes], bool | str]] = [a for a in (Image.OPEN[name][1] for name in _readable(data)) if a]
-    return any(accept(data[:_MAGIC_BYTES]) is True for accept in accepts)
+    """Return whether the first bytes are those of a format that `decode` reads."""
+    accepts: list[Callable[[bytes], bool | str] | None] = [Image.OPEN[name][1] for name in _candidate_formats(data)]
+    return any(accept and accept(data[:_MAGIC_BYTES]) is True for accept in accepts)
 
 
 @cache
 def register_rare_formats() -> None:
-    """Teach Pillow WebP, AVIF and HEIF, whose libraries take as long to load as a photo takes to classify."""
+    """Register WebP, AVIF and HEIF with Pillow. Their libraries take as long to load as a photo takes to classify."""
     import pillow_heif  # noqa: PLC0415
     from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
 
-    # A photo's only picture is its main one: an embedded preview may show something else.
-    # One thread: each would hold a tile of its own.
+    # Only the main image counts: an embedded preview may show something else.
+    # One thread, because each thread holds a tile in memory.
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
-def _readable(data: bytes) -> list[str]:
-    """Those of `FORMATS` that Pillow has learnt, among them whichever the data may be in."""
+def _candidate_formats(data: bytes) -> list[str]:
+    """Return those of `FORMATS` that are registered, including every format that the data can be in."""
     if data.startswith(_RIFF) or data[4:8] == _BRAND:
         register_rare_formats()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
-    """Read the header; no pixels yet."""
+    """Read the header, without decoding pixels."""
     try:
         structure.check_segments(data)
-        # Pillow's own limit is one for the whole process, and up to twice that it only warns. It sees to frames, too.
+        # Pillow's limit is one for the whole process, and Pillow only warns up to twice the limit. It covers frames.
         Image.MAX_IMAGE_PIXELS = 2 * limits.pixels
-        image = Image.open(structure.Pieces(data), formats=_readable(data))
+        image = Image.open(structure.BoundedReader(data), formats=_candidate_formats(data))
         limits.check_size(*image.size)
         structure.check_image(image, data, limits.pixels)
     except PhotoError:
@@ -134,10 +137,10 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     return image
 
 
-def _squeeze(image: Image.Image, data: bytes, size: int) -> Image.Image:
-    """The whole image as a square in RGB, white where it is transparent.
+def _scale_to_square(image: Image.Image, data: bytes, size: int) -> Image.Image:
+    """Return the whole image as a square in RGB, on white.
 
-    Band after band is made RGB, and smaller as far as the square allows: a copy of 50 megapixels would take 200 MB.
+    The image is converted and reduced in bands: a converted copy of 50 megapixels would take 200 MB.
     """
     source: _Source = image
     if image.format == "HEIF":
@@ -148,11 +151,11 @@ def _squeeze(image: Image.Image, data: bytes, size: int) -> Image.Image:
         source.load()
     else:
         image.load()
-        if image.mode == "RGB" and not image.has_transparency_data:  # no copy then but the smaller ones
+        if image.mode == "RGB" and not image.has_transparency_data:  # needs no conversion, so no copy
             return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
     width, height = source.size
     x, y = (max(1, int(length / size / _REDUCING_GAP)) for length in (width, height))
-    rows = max(1, _BAND_PIXELS // (width * y)) * y
+    rows = max(1, BAND_PIXELS // (width * y)) * y
     bands = [(top, min(top + rows, height)) for top in range(0, height, rows)]
     to_rgb = _conversion(image, source, bands)
     reduced = Image.new("RGB", (math.ceil(width / x), math.ceil(height / y)))
@@ -162,7 +165,7 @@ def _squeeze(image: Image.Image, data: bytes, size: int) -> Image.Image:
 
 
 def _band(source: "_Source", top: int, bottom: int) -> Image.Image:
-    """Some rows; of a HEIF out of its decoder's memory, of which Pillow's image would be a copy."""
+    """Return some rows. Those of a HEIF image come from its decoder's memory: Pillow's image would be a copy of it."""
     if isinstance(source, Image.Image):
         return source.crop((0, top, source.width, bottom))
     size = source.size[0], bottom - top
@@ -172,29 +175,33 @@ def _band(source: "_Source", top: int, bottom: int) -> Image.Image:
 def _conversion(
     image: Image.Image, source: "_Source", bands: list[tuple[int, int]]
 ) -> Callable[[Image.Image], Image.Image]:
-    """What makes a band RGB."""
+    """Return the function that converts a band to RGB."""
     if image.mode in {"I", "F"}:
-        return _stretching(_band(source, *band) for band in bands)
+        return _make_stretch(_band(source, *band) for band in bands)
     if image.mode.startswith("I;16"):
-        return _narrowed
+        return _reduce_to_8_bits
     if image.has_transparency_data:
         return _on_white
     return partial(Image.Image.convert, mode="RGB")
 
 
 def _on_white(band: Image.Image) -> Image.Image:
+    """Put the band on a white background."""
     opaque = Image.new("RGBA", band.size, "white")
     opaque.alpha_composite(band.convert("RGBA"))
     return opaque.convert("RGB")
 
 
-def _narrowed(band: Image.Image) -> Image.Image:
-    """16-bit samples by their upper byte."""
+def _reduce_to_8_bits(band: Image.Image) -> Image.Image:
+    """Keep the upper byte of 16-bit samples."""
     return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
 
 
-def _stretching(bands: Iterable[Image.Image]) -> Callable[[Image.Image], Image.Image]:
-    """What maps 32-bit samples, whose white no file states, so that the darkest is black and the brightest white."""
+def _make_stretch(bands: Iterable[Image.Image]) -> Callable[[Image.Image], Image.Image]:
+    """Return a function that maps the darkest 32-bit sample to black and the brightest to white.
+
+    Files with such samples do not state which value is white.
+    """
     extremes = [(samples.min(), samples.max()) for samples in map(_samples, bands)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
 

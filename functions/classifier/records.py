@@ -1,182 +1,57 @@
-"""Classifications, and the table that keeps them. Reading one needs neither the model nor a photo.
+"""The table of classifications.
 
-Every write is a compare-and-swap: it names the row that the writer read before it looked at the world, and fails with
-`Conflict` if somebody wrote since. `uploads` says why that alone keeps the newest photo's record.
+Each record is written by one conditional `put_item`: it names the revision of the row that the writer read before, and
+fails with `Conflict` if another writer was faster. `uploads` explains why this keeps the record of the newest photo.
 """
 
-import hashlib
 import heapq
-import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
+from classifier.classification import Classification
 from classifier.errors import Busy
+from classifier.indexes import SORT_KEY, Filter, find_partitions
+from classifier.items import from_item, to_item, unknown_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-
-LONGEST_KEY = 1024  # bytes of UTF-8, of an object in S3
-_ATTEMPTS = 10  # each lost race means that somebody else moved the record forward
+MAX_ATTEMPTS = 10  # each conflict means that another writer brought the record up to date
+MAX_ITEMS_READ = 1000  # for one page of a list
 
 Result = TypeVar("Result")
 
 
 class Conflict(Exception):
-    """Somebody else wrote the row since it was read."""
-
-
-class Status(StrEnum):
-    """Where a classification stands."""
-
-    PENDING = "PENDING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-
-
-class Source(StrEnum):
-    """How a photo came in."""
-
-    S3 = "s3"
-    URL = "url"
-    BYTES = "bytes"
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """The classified file. Format and size in pixels are None where it could not be read."""
-
-    bytes: int
-    etag: str
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a photo has no label: one of the codes of `errors`, and a sentence for its seller."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What is known of a photo. `scores` holds every label's probability, the highest first; empty unless SUCCEEDED."""
-
-    id: str
-    status: Status
-    source: Source
-    created_at: datetime
-    scores: Mapping[str, float]
-    needs_review: bool = False
-    confirmed_label: str | None = None
-    model_version: str | None = None
-    image: Image | None = None
-    classified_at: datetime | None = None
-    failure: Failure | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The likeliest label."""
-        return next(iter(self.scores), None)
-
-    @property
-    def listed_label(self) -> str | None:
-        """The label under which the photo is listed: what its seller says counts, not what the model says."""
-        return self.confirmed_label or self.label
-
-    @property
-    def batch_id(self) -> str | None:
-        """The listing that an upload belongs to: the first folder of its key."""
-        folder, slash, _ = self.id.partition("/")
-        return folder if slash and folder and self.source is Source.S3 else None
-
-    def to_json(self) -> dict[str, Any]:
-        """The classification as the HTTP API shows it."""
-        image = self.image
-        return {
-            "id": self.id,
-            "status": self.status.value,
-            "label": self.label,
-            "confidence": self.scores[self.label] if self.label else None,
-            "needs_review": self.needs_review,
-            "predictions": [{"label": label, "score": score} for label, score in self.scores.items()],
-            "confirmed_label": self.confirmed_label,
-            "batch_id": self.batch_id,
-            "model_version": self.model_version,
-            "image": image
-            and {
-                "format": image.format,
-                "width": image.width,
-                "height": image.height,
-                "bytes": image.bytes,
-                "etag": image.etag,
-            },
-            "source": self.source.value,
-            "created_at": format_time(self.created_at),
-            "classified_at": self.classified_at and format_time(self.classified_at),
-            "error": self.failure and {"code": self.failure.code, "message": self.failure.message},
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
-        return cls(
-            id=content["id"],
-            status=Status(content["status"]),
-            source=Source(content["source"]),
-            created_at=datetime.fromisoformat(content["created_at"]),
-            scores={prediction["label"]: float(prediction["score"]) for prediction in content["predictions"]},
-            needs_review=content["needs_review"],
-            confirmed_label=content["confirmed_label"],
-            model_version=content["model_version"],
-            image=content["image"] and Image(**content["image"]),
-            classified_at=content["classified_at"] and datetime.fromisoformat(content["classified_at"]),
-            failure=content["error"] and Failure(**content["error"]),
-        )
-
-
-def format_time(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Another writer changed the row after it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """What the table held for an id when it was read.
 
-    `revision` names that state of the row; None where there was no row. `classification` is None for a row that says
-    that the photo was removed, and for one that has expired. `expires_at` is None for one that does not.
+    `revision` identifies this state of the row. It is None if there was no row. `classification` is None if there was
+    no row, if the photo was removed, and if the record has expired. `expires_at` is None if the row does not expire.
+    `unknown` holds the attributes that a newer version of the code wrote.
     """
 
     id: str
-    revision: str | None
-    classification: Classification | None
+    revision: str | None = None
+    classification: Classification | None = None
     expires_at: datetime | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which classifications a list is of; None stands for any."""
-
-    label: str | None = None
-    status: Status | None = None
-    needs_review: bool | None = None
-    batch: str | None = None
+    def without_photo(self) -> "Row":
+        """Return the row without what it says of its photo: another photo takes its place."""
+        return replace(self, classification=None, unknown={})
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of a list's classifications, newest first; `position` is where the rest begins, None if there is none."""
+    """A part of a list, newest first. `position` is where the next page begins; None if there is none."""
 
     classifications: list[Classification]
     position: str | None
@@ -186,199 +61,117 @@ class Records:
     """The table of classifications, keyed by `id`."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
-        self._table = table
+        from boto3.dynamodb.types import TypeDeserializer, TypeSerializer  # noqa: PLC0415 - only with a client
 
-    def read(self, identifier: str) -> Row:
-        """The row as of now: a strongly consistent read. Raises botocore's errors, and `Busy` for a damaged answer."""
-        answer = self._client.get_item(
-            TableName=self._table,
-            Key={"id": {"S": identifier}},
-            ConsistentRead=True,
-            ReturnConsumedCapacity="TOTAL",
+        self.client = client
+        self.table = table
+        self._serialize = TypeSerializer().serialize
+        self._deserialize = TypeDeserializer().deserialize
+
+    def read(self, photo_id: str) -> Row:
+        """Read the row, strongly consistent. Raise the AWS SDK's errors, and `Busy` if the answer was damaged."""
+        answer = self.client.get_item(
+            TableName=self.table, Key={"id": {"S": photo_id}}, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
         )
-        # Where each answer that it got was cut short, the SDK gives the last one as if there were no item.
+        # If every answer to the SDK's tries was cut short, the SDK returns the last one as if there were no item.
         if "ConsumedCapacity" not in answer:
             raise Busy("The record could not be read; try again in a moment.")
-        item = {name: _DESERIALISE(value) for name, value in answer.get("Item", {}).items()}
-        alive = "status" in item and _is_alive(item)
+        item = self._from_dynamodb(answer.get("Item", {}))
         return Row(
-            identifier,
+            photo_id,
             item.get("revision"),
-            Classification.from_json(_without_decimals(item)) if alive else None,
+            from_item(item) if "status" in item and not _has_expired(item) else None,
             datetime.fromtimestamp(int(item["expires_at"]), UTC) if "expires_at" in item else None,
+            unknown_attributes(item),
         )
+
+    def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
+        """Store the classification in place of the row that was read. Raise `Conflict` if the row has changed.
+
+        Attributes of the row that this version of the code does not know are stored again.
+        """
+        self._put({**replacing.unknown, **to_item(classification)}, replacing, expires_at)
+
+    def mark_removed(self, replacing: Row, expires_at: datetime) -> None:
+        """Store a tombstone until `expires_at`, so that writers that still saw the photo get a `Conflict`."""
+        self._put({"id": replacing.id}, replacing, expires_at)
+
+    def update(self, photo_id: str, step: Callable[[Row], Result]) -> Result:
+        """Read the row and call `step` with it, again after each `Conflict`. Return what `step` returns.
+
+        Raise `Busy` after ten conflicts.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                return step(self.read(photo_id))
+            except Conflict:
+                continue
+        raise Busy(f"The record of {photo_id!r} keeps changing; try again.")
 
     def page(self, wanted: Filter, limit: int, position: str | None = None) -> Page:
-        """Up to `limit` of those that are wanted, from the position on, newest first; as of about a second ago.
+        """Read up to `limit` matching records, newest first, from the position on. Eventually consistent.
 
-        Reads at most `limit` + 1 items of each of four partitions, or `_MOST_READ` of a batch, however many there are;
-        so a page of a batch may hold fewer than `limit` and yet not be the last.
+        Reads at most `limit` + 1 items of each of four partitions, or `MAX_ITEMS_READ` of a batch, however many there
+        are. So a page of a batch can hold fewer than `limit` records without being the last one.
         """
-        index, keys = _partitions(wanted)
-        items = heapq.merge(
-            *(self._newest_first(index, key, position, limit + 1) for key in keys),
-            key=lambda item: str(item["moment"]),
-            reverse=True,
-        )
         found: list[Classification] = []
-        for read, item in enumerate(items):
-            if len(found) == limit or read == _MOST_READ:
+        for items_read, item in enumerate(self._merge_partitions(wanted, limit + 1, position)):
+            if len(found) == limit or items_read == MAX_ITEMS_READ:
                 return Page(found, position)
-            position = item["moment"]
-            if _is_alive(item):
-                classification = Classification.from_json(_without_decimals(item))
-                if _fits(classification, wanted):
-                    found.append(classification)
+            position = item[SORT_KEY]
+            classification = None if _has_expired(item) else from_item(item)
+            if classification and wanted.matches(classification):
+                found.append(classification)
         return Page(found, None)
 
-    def _newest_first(self, index: str, key: str, position: str | None, page: int) -> Iterator[dict[str, Any]]:
-        """The items of a partition that are older than the position, page by page as they are asked for."""
-        values = {":key": {"S": key}, **({":position": {"S": position}} if position else {})}
+    def _merge_partitions(self, wanted: Filter, page: int, position: str | None) -> Iterator[dict[str, Any]]:
+        name, values = find_partitions(wanted)
+        partitions = (self._read_partition(name, value, position, page) for value in values)
+        return heapq.merge(*partitions, key=lambda item: str(item[SORT_KEY]), reverse=True)
+
+    def _read_partition(self, name: str, value: str, position: str | None, page: int) -> Iterator[dict[str, Any]]:
+        """Yield the items of an index partition that are older than the position, newest first."""
+        condition = f"{name} = :value" + (f" AND {SORT_KEY} < :position" if position else "")
+        values = {":value": {"S": value}, **({":position": {"S": position}} if position else {})}
         start: dict[str, Any] = {}
         while True:
-            answer = self._client.query(
-                TableName=self._table,
-                IndexName=index,
-                KeyConditionExpression="#key = :key" + (" AND moment < :position" if position else ""),
-                ExpressionAttributeNames={"#key": index.removeprefix("by_")},
+            answer = self.client.query(
+                TableName=self.table,
+                IndexName=f"by_{name}",
+                KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ScanIndexForward=False,
-                Limit=min(page, _MOST_READ),
+                Limit=min(page, MAX_ITEMS_READ),
                 **start,
             )
-            for item in answer["Items"]:
-                yield {name: _DESERIALISE(value) for name, value in item.items()}
+            yield from map(self._from_dynamodb, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def update(self, identifier: str, step: Callable[[Row], Result]) -> Result:
-        """Take the step from the row as it is, again whenever somebody else wrote in between; gives what it gives.
-
-        The step writes, and lets its `Conflict` through. Raises `Busy` where the row kept changing.
-        """
-        for _ in range(_ATTEMPTS):
-            try:
-                return step(self.read(identifier))
-            except Conflict:
-                continue
-        raise Busy(f"The record of {identifier!r} keeps changing; try again.")
-
-    def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
-        """Store the classification in place of the row read before; raises `Conflict` if that has changed."""
-        self._put(_item(classification, expires_at), replacing)
-
-    def mark_removed(self, replacing: Row, expires_at: datetime) -> None:
-        """Leave a tombstone until `expires_at`, so that a writer who still saw the photo meets a `Conflict`."""
-        self._put({"id": replacing.id, "expires_at": int(expires_at.timestamp())}, replacing)
-
-    def create(self, classifications: list[Classification], expires_at: datetime) -> None:
-        """Store up to 100 new classifications, all or none; raises `Conflict` if one of their ids is taken."""
+    def _put(self, item: dict[str, Any], replacing: Row, expires_at: datetime | None) -> None:
+        new_revision = uuid.uuid4().hex
+        item = {**item, "revision": new_revision}
+        if expires_at is not None:
+            item["expires_at"] = int(expires_at.timestamp())
+        # The new revision is allowed, too: the SDK sends the request again if the answer to the first one was lost.
+        unchanged, values = "attribute_not_exists(id)", {":new": {"S": new_revision}}
+        if replacing.revision is not None:
+            unchanged, values = "revision = :seen", {**values, ":seen": {"S": replacing.revision}}
         try:
-            self._client.transact_write_items(
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": _serialised(_item(classification, expires_at)),
-                            "ConditionExpression": "attribute_not_exists(id)",
-                        }
-                    }
-                    for classification in classifications
-                ]
+            self.client.put_item(
+                TableName=self.table,
+                Item={name: self._serialize(value) for name, value in item.items()},
+                ConditionExpression=f"{unchanged} OR revision = :new",
+                ExpressionAttributeValues=values,
             )
-        except self._client.exceptions.TransactionCanceledException as error:
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in error.response["CancellationReasons"]):
-                raise Conflict from error
-            raise
-
-    def _put(self, item: dict[str, Any], replacing: Row) -> None:
-        if replacing.revision is None:
-            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
-        else:
-            condition = {
-                "ConditionExpression": "revision = :seen",
-                "ExpressionAttributeValues": {":seen": {"S": replacing.revision}},
-            }
-        try:
-            self._client.put_item(TableName=self._table, Item=_serialised(item), **condition)
-        except self._client.exceptions.ConditionalCheckFailedException as error:
+        except self.client.exceptions.ConditionalCheckFailedException as error:
             raise Conflict from error
 
-
-_DESERIALISE = TypeDeserializer().deserialize
-_SERIALISE = TypeSerializer().serialize
-
-
-def _item(classification: Classification, expires_at: datetime | None) -> dict[str, Any]:
-    item = json.loads(json.dumps(classification.to_json()), parse_float=Decimal)  # boto3 refuses floats
-    item |= _index_keys(classification)
-    return item if expires_at is None else {**item, "expires_at": int(expires_at.timestamp())}
+    def _from_dynamodb(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self._deserialize(value) for name, value in item.items()}
 
 
-# Three indexes, each newest first by `moment`: `by_state`, `by_labelled` and `by_batch`. A list that is asked for by
-# status, review or label, or several of these, is then the merge of at most four partitions, and reads nothing else.
-
-_REVIEW = "REVIEW"  # the state of what is SUCCEEDED and needs review; other states are called as their status
-_STATES = {  # to the status and `needs_review` of what is in each
-    Status.PENDING.value: (Status.PENDING, False),
-    Status.SUCCEEDED.value: (Status.SUCCEEDED, False),
-    _REVIEW: (Status.SUCCEEDED, True),
-    Status.FAILED.value: (Status.FAILED, True),
-}
-_MOST_READ = 1000  # items for one page
-
-
-def _index_keys(classification: Classification) -> dict[str, str]:
-    is_review = classification.status is Status.SUCCEEDED and classification.needs_review
-    state = _REVIEW if is_review else classification.status.value
-    # An id is longer than a key of an index may be.
-    place = hashlib.sha256(classification.id.encode()).hexdigest()[:16]
-    keys = {"state": state, "moment": f"{format_time(classification.created_at)}#{place}"}
-    if classification.listed_label:
-        keys["labelled"] = f"{classification.listed_label}#{state}"
-    if classification.batch_id:
-        keys["batch"] = classification.batch_id
-    return keys
-
-
-def _partitions(wanted: Filter) -> tuple[str, list[str]]:
-    """The index that serves the list, and the keys of those of its partitions that hold what is wanted."""
-    if wanted.batch is not None:
-        return "by_batch", [wanted.batch] if len(wanted.batch.encode()) <= LONGEST_KEY else []
-    states = [
-        state
-        for state, (status, needs_review) in _STATES.items()
-        if wanted.status in {None, status} and wanted.needs_review in {None, needs_review}
-    ]
-    return ("by_state", states) if wanted.label is None else ("by_labelled", [f"{wanted.label}#{s}" for s in states])
-
-
-def _fits(classification: Classification, wanted: Filter) -> bool:
-    """Whether it is what is wanted: by a batch's partition that is not said."""
-    return (
-        wanted.label in {None, classification.listed_label}
-        and wanted.status in {None, classification.status}
-        and wanted.needs_review in {None, classification.needs_review}
-    )
-
-
-def _is_alive(item: Mapping[str, Any]) -> bool:
+def _has_expired(item: Mapping[str, Any]) -> bool:
     """DynamoDB deletes expired items within days, not at once."""
-    return bool(item.get("expires_at", float("inf")) > datetime.now(UTC).timestamp())
-
-
-def _serialised(item: dict[str, Any]) -> dict[str, Any]:
-    """In DynamoDB's own notation, under a revision that nobody has seen."""
-    return {name: _SERIALISE(value) for name, value in {**item, "revision": uuid.uuid4().hex}.items()}
-
-
-def _without_decimals(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: _without_decimals(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_decimals(inner) for inner in value]
-    return value
+    return bool(item.get("expires_at", float("inf")) <= datetime.now(UTC).timestamp())

@@ -1,10 +1,11 @@
-"""The runtime that answers for the network: one class of two packages."""
+"""The runtime that runs the network: the same class, from the package for this Python."""
 
 import sys
 
 __all__ = ["Interpreter"]
 
-# tflite-runtime ends with CPython 3.11 on Linux; ai-edge-litert succeeds it. requirements.txt has the same markers.
+# tflite-runtime has no wheels after CPython 3.11 on Linux; ai-edge-litert is its successor. requirements.in has the
+# same condition.
 if sys.platform == "linux" and sys.version_info < (3, 12):
     from tflite_runtime.interpreter import Interpreter
 else:

@@ -1,116 +1,158 @@
-"""What outlives an invocation: settings, clients, table and model, each made once and passed to whoever needs it."""
+"""What lives longer than an invocation: settings, AWS clients, table, bucket and model."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
-
-import boto3
-from botocore.config import Config
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from classifier.description import Description
-from classifier.download import Downloader
-from classifier.records import Records
 from classifier.settings import Settings
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_s3 import S3Client
 
+    from classifier.bucket import Bucket
+    from classifier.download import Downloader
     from classifier.model import Model
+    from classifier.records import Records
 
+# ruff: noqa: PLC0415 - a cold start imports only what its event needs
 
-MEGABYTES_OF_A_PROCESSOR = 1769  # what Lambda gives one vCPU for
-# While one photo is decoded, others come from S3 and go to DynamoDB, which takes about twice as long.
-_THREADS_OF_A_PROCESSOR = 3
+MEGABYTES_PER_VCPU = 1769  # Lambda gives one vCPU to a function of this memory size
+# While one photo is decoded, others are on their way from S3 and to DynamoDB, which takes about twice as long.
+_THREADS_PER_VCPU = 3
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Services:
-    """Passed to every handler. Clients and model are made at their first use: no kind of event needs all of them.
+class _Part(Generic[Result]):
+    """A cached property that is safe between threads: the first thread that asks makes the value, the others wait."""
 
-    `addressing` is how a bucket is named in URLs; `processors`, how many the function may use.
+    _lock = threading.RLock()  # re-entrant: one part may need another
+
+    def __init__(self, make: Callable[[Any], Result]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, services: Any, _: type | None = None) -> Result:
+        parts = vars(services)  # once the value is there, Python finds it before this method
+        with self._lock:
+            if self._name not in parts:
+                parts[self._name] = self._make(services)
+        made: Result = parts[self._name]
+        return made
+
+
+@dataclass(eq=False)
+class Services:
+    """Passed to every handler. Each part is made at its first use: no kind of event needs all of them.
+
+    `addressing` is how S3's URLs name the bucket. `vcpus` is how many processors the function may use.
     """
 
     settings: Settings
     addressing: Literal["path", "virtual"]
-    processors: int = 1
-    threads: int = _THREADS_OF_A_PROCESSOR
+    vcpus: int = 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Raises `SettingsError` where settings are missing. Connects to nothing yet."""
-        # Uploads must be posted to the bucket's own region: the virtual-hosted address is the one that names it.
-        # Emulators have no wildcard DNS for buckets.
+        """Read the settings. Raise `SettingsError` if some are missing or malformed. Connects to nothing."""
+        # Browsers must post to the bucket's own region, which only the virtual-hosted address names. Emulators have no
+        # DNS names for buckets.
         addressing: Literal["path", "virtual"] = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"
-        memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_OF_A_PROCESSOR))
-        processors = max(1, memory // MEGABYTES_OF_A_PROCESSOR)
-        return cls(Settings.from_environment(environment), addressing, processors, processors * _THREADS_OF_A_PROCESSOR)
+        memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_VCPU))
+        return cls(Settings.from_environment(environment), addressing, max(1, memory // MEGABYTES_PER_VCPU))
 
-    def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Do the work for each item, several at a time; gives the results in the items' order, or raises."""
-        if self.threads == 1 or len(items) == 1 or threading.current_thread() is not threading.main_thread():
-            return [work(item) for item in items]
-        self.prepare()  # nothing keeps several threads from making each its own
-        return list(self._pool.map(work, items))
+    @property
+    def threads(self) -> int:
+        """How many photos of a batch are worked on at the same time."""
+        return self.vcpus * _THREADS_PER_VCPU
 
-    def prepare(self) -> None:
-        """Make now what events of the bucket need."""
-        _ = self.s3, self.records, self.model
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Call the function with each item, several at a time. Return the results in order, or raise the first error.
+
+        Calls within a call run one after another: if they waited for threads of the same pool, none would be left.
+        """
+        if len(items) == 1 or threading.current_thread() is not threading.main_thread():
+            return [function(item) for item in items]
+        return list(self._pool.map(function, items))
+
+    def warm_up(self) -> None:
+        """Make everything that an upload needs."""
+        _ = self.bucket, self.records, self.model
         if self.settings.event_bus:
-            _ = self.events
+            _ = self.eventbridge
 
-    @cached_property
+    @_Part
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.threads)
 
-    @cached_property
-    def s3(self) -> "S3Client":
-        """The bucket's client."""
+    @_Part
+    def bucket(self) -> "Bucket":
+        """The bucket of photos."""
+        from botocore.config import Config
+
+        from classifier.bucket import Bucket
+
         signing = Config(signature_version="s3v4", s3={"addressing_style": self.addressing})
-        return boto3.client("s3", config=_patience().merge(signing))
+        return Bucket(_make_client("s3", client_config().merge(signing)), self.settings.bucket)
 
-    @cached_property
-    def records(self) -> Records:
-        """The table."""
-        return Records(boto3.client("dynamodb", config=_patience()), self.settings.table)
+    @_Part
+    def records(self) -> "Records":
+        """The table of classifications."""
+        from classifier.records import Records
 
-    @cached_property
-    def events(self) -> "EventBridgeClient":
-        """The client of the bus of events."""
-        return boto3.client("events", config=_patience())
+        return Records(_make_client("dynamodb"), self.settings.table)
 
-    @cached_property
-    def downloader(self) -> Downloader:
-        """What fetches strangers' URLs."""
+    @_Part
+    def eventbridge(self) -> "EventBridgeClient":
+        """The client of EventBridge."""
+        client: EventBridgeClient = _make_client("events")
+        return client
+
+    @_Part
+    def downloader(self) -> "Downloader":
+        """Fetches photos from URLs that strangers send."""
+        from classifier.download import Downloader
+
         return Downloader(self.settings.limits.file_bytes, allow_loopback=self.settings.allow_loopback_urls)
 
-    @cached_property
+    @_Part
     def description(self) -> Description:
-        """What is known of the network without loading it, with the operator's threshold if there is one."""
+        """The model's description, with the operator's review threshold if there is one. Does not load the model."""
         description = Description.read(self.settings.model_directory)
         if self.settings.review_threshold is None:
             return description
         return replace(description, review_threshold=self.settings.review_threshold)
 
-    @cached_property
+    @_Part
     def model(self) -> "Model":
-        """The network, ready to answer."""
-        from classifier.model import Model  # noqa: PLC0415 - numpy and the runtime, which most requests do without
+        """The model, loaded."""
+        from classifier.model import Model
 
-        return Model(self.settings.model_directory, self.description, self.processors)
+        return Model(self.settings.model_directory, self.description, self.vcpus)
 
 
-def _patience() -> Config:
-    """Few and short tries: Lambda and the queue try again too, and a caller of the API waits for 29 seconds at most.
+def client_config() -> "Config":
+    """Return the configuration of all AWS clients: few, short tries.
 
-    Not the adaptive mode: from the first throttled request on it holds a client to twice the rate at which that has
-    been sending, which is next to none where one environment has one photo at a time. With a photo a minute, each one
-    would wait 2 seconds for as long as the environment lives (measured in tests/stress/test_faults.py).
+    Lambda and the queue retry too, and API Gateway gives up after 29 seconds. The retry mode is not "adaptive": after
+    the first throttled request, that mode limits a client to twice its recent request rate. An execution environment
+    with one photo a minute would then wait 2 seconds for each photo, until its end (tests/stress/test_faults.py).
     """
+    from botocore.config import Config
+
     return Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+def _make_client(service: str, config: "Config | None" = None) -> Any:
+    import boto3
+
+    client: Any = boto3.client  # its stubs want the service's name as a literal
+    return client(service, config=config or client_config())

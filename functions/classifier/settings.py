@@ -1,4 +1,4 @@
-"""The environment, read once: every setting of the function, typed, with its default."""
+"""The settings of the function, read from the environment once, typed, with their defaults."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,12 +10,12 @@ from classifier.limits import Limits
 
 
 class SettingsError(Exception):
-    """Settings are missing or malformed; the message names all of them."""
+    """Settings are missing or malformed. The message names all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator decides. The README's table of settings says what each one is for."""
+    """The operator's settings. README's table of settings explains each of them."""
 
     bucket: str
     table: str
@@ -29,7 +29,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the settings; raises `SettingsError` that tells everything that is wrong with them at once."""
+        """Read the settings. Raise a `SettingsError` that names everything that is wrong with them."""
         reader = _Reader(environment)
         allow_loopback_urls = environment.get("ALLOW_LOOPBACK_URLS", "") == "1"
         if allow_loopback_urls and "AWS_LAMBDA_RUNTIME_API" in environment:
@@ -58,7 +58,7 @@ class Settings:
 
 
 class _Reader:
-    """Reads variables, and collects what is wrong with them; where one is wrong, what it gives means nothing."""
+    """Reads variables, and collects the problems. After a problem, the returned value must not be used."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.problems: list[str] = []

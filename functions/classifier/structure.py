@@ -1,8 +1,8 @@
-"""What a photo's file may be made of, and what its decoder may take: all that `Limits` cannot say.
+"""Limits on how a photo's file is built and on what its decoder may use, beyond the sizes that `Limits` checks.
 
-A hostile file is small, says that its image is small, and yet keeps its decoder busy for minutes or fills the memory:
-with scans of nothing, crumbs of metadata, tiles that are cut away. No camera writes what is refused here. Pillow and
-the libraries behind it leave these limits to whoever uses them.
+A hostile file can be small, declare a small image, and still keep its decoder busy for minutes or fill the memory: with
+empty scans, metadata in many small parts, or tiles that are cropped away. No camera writes what is refused here. Pillow
+and the libraries behind it leave these limits to their users.
 """
 
 import io
@@ -21,54 +21,54 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from classifier.errors import ImageTooLarge, UnreadableImage
 
-# Of a file, by Pillow's parsers in Python: three for each chunk of a PNG, of which they do 100,000 in a second.
-_MOST_READS = 300_000
+# By Pillow's parsers, which are in Python: three reads for each chunk of a PNG. They read 100,000 chunks in a second.
+MAX_READS = 300_000
 
 _JPEG = b"\xff\xd8\xff"
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no byte of a scan, no restart, no padding
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not a byte of a scan, a restart marker or padding
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_NO_SEGMENTS = {*range(0xC0), 0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)}  # markers that no length follows, or unknown ones
+_NO_SEGMENTS = {*range(0xC0), 0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)}  # markers without a length, and unknown markers
 _EXIF = b"Exif\0\0"
-_MOST_SEGMENTS = 1000  # of 64 KiB each; 25 MiB are 400
-_MOST_SCANS = 32  # libjpeg writes 18 at most; one of 50 megapixels may take a tenth of a second
-_MOST_EXIFS = 32  # Pillow joins them, and copies what it has for each
-# libtiff counts the scans of what it has libjpeg decode, up to this.
-os.environ.setdefault("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", str(_MOST_SCANS))
+MAX_SEGMENTS = 1000  # a segment has up to 64 KiB, so a file of 25 MiB needs 400
+MAX_SCANS = 32  # libjpeg writes at most 18; one scan of 50 megapixels can take a tenth of a second
+MAX_EXIFS = 32  # Pillow joins them, and copies all of them again for each
+# The same limit for JPEG data in a TIFF, which libtiff checks itself.
+os.environ.setdefault("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", str(MAX_SCANS))
 
-_MOST_BOXES = 5_000  # libheif reads 1,000 items
-_MOST_DECODED = 4  # times the most pixels of an image: its tiles, and others of the same file
+MAX_BOXES = 5_000  # libheif reads at most 1,000 items
+MAX_DECODED = 4  # times the pixel limit of an image: its tiles, and other images in the same file
 
-_MOST_VALUES = 100_000  # of a TIFF's directory, or an EXIF's; Pillow makes an object of each
+MAX_VALUES = 100_000  # of a directory of TIFF or EXIF; Pillow makes a Python object of each value
 _TEXTS = {TiffTags.BYTE, TiffTags.ASCII, TiffTags.UNDEFINED}
-_OFFSETS = {TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS}  # values, whatever type they say they have
-_MOST_STRIP_BYTES = 100_000_000  # of a strip or tile, which libtiff holds beside the image; common are 64 KiB
+_OFFSETS = {TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS}  # numbers, whatever type the file declares
+MAX_STRIP_BYTES = 100_000_000  # of a strip or tile, which libtiff keeps in memory beside the image; 64 KiB are common
 
-# Where a decoder holds more than 10 bytes for each pixel, as many pixels as take 500 MB.
-_MOST_PIXELS_WEBP = 25_000_000  # 16 bytes: libwebp's two canvases, a copy, the image
-_MOST_PIXELS_AVIF = 30_000_000  # 16 bytes: planes of 10 bits and transparency, two copies or one and the image
-_MOST_PIXELS_RARE_HEIF = 24_000_000  # 20 bytes: planes of 10 bits or transparency, in forms that no phone writes
-_MOST_PIXELS_RLE = 10_000_000  # Pillow decodes a BMP's run-length encoding in Python, as many in a second
+# For decoders that use more than 10 bytes for each pixel: the number of pixels that takes 500 MB.
+MAX_PIXELS_WEBP = 25_000_000  # 16 bytes: libwebp's two canvases, a copy, the image
+MAX_PIXELS_AVIF = 30_000_000  # 16 bytes: planes of 10 bits and transparency, two copies or one and the image
+MAX_PIXELS_RARE_HEIF = 24_000_000  # 20 bytes: planes of 10 bits or transparency, in forms that phones do not write
+MAX_PIXELS_RLE = 10_000_000  # Pillow decodes run-length encoded BMPs in Python, 10 million pixels in a second
 
-_MOST_AVIF_BYTES = 512 * 1024 * 1024
+MAX_AVIF_BYTES = 512 * 1024 * 1024
 
 
-class Pieces(io.BytesIO):
-    """A file that may be read in so many pieces, for parsers in Python that take it to pieces of a byte."""
+class BoundedReader(io.BytesIO):
+    """A file with a limit on the number of reads: parsers in Python can be made to read single bytes."""
 
     reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As a file does; raises `UnreadableImage`."""
+        """Read as a file does. Raise `UnreadableImage` after too many reads."""
         self.reads += 1
-        if self.reads > _MOST_READS:
+        if self.reads > MAX_READS:
             raise UnreadableImage("The file is made of too many parts.")
         return super().read(size)
 
 
 def check_segments(data: bytes) -> None:
-    """Refuse a JPEG of too many segments, scans or pieces of EXIF, as libjpeg and Pillow both come upon them.
+    """Refuse a JPEG with too many segments, scans or EXIF blocks. Raise `UnreadableImage`.
 
-    Has to come before Pillow reads the header. Raises `UnreadableImage`.
+    Finds segments as both libjpeg and Pillow do. Call it before Pillow reads the header.
     """
     if not data.startswith(_JPEG):
         return
@@ -80,42 +80,42 @@ def check_segments(data: bytes) -> None:
         segments += 1
         scans += kind == _START_OF_SCAN
         exifs += data.startswith(_EXIF, position + 2)
-        if segments > _MOST_SEGMENTS or scans > _MOST_SCANS or exifs > _MOST_EXIFS:
+        if segments > MAX_SEGMENTS or scans > MAX_SCANS or exifs > MAX_EXIFS:
             raise UnreadableImage("The file is made of too many parts.")
         if kind not in _NO_SEGMENTS:
             position += max(2, int.from_bytes(data[position : position + 2]))
 
 
-def check_boxes(data: bytes, most_pixels: int) -> None:
-    """Refuse a HEIF or AVIF that is a small part of a large image, or made of many.
+def check_boxes(data: bytes, max_pixels: int) -> None:
+    """Refuse a HEIF or AVIF image that is a small part of a large one, or is made of many. Raise `ImageTooLarge`.
 
-    libheif decodes whatever an image is made of, and nothing larger than its `ispe` (ISO 23008-12, 6.5.3) says.
+    libheif decodes every image that an image is made of, none of them larger than its `ispe` (ISO 23008-12, 6.5.3).
     """
-    properties = _only(_only(memoryview(data), b"meta")[4:], b"iprp")
-    areas = [_area(content) if kind == b"ispe" else 0 for kind, content in _boxes(_only(properties, b"ipco"))]
+    properties = _single_box(_single_box(memoryview(data), b"meta")[4:], b"iprp")
+    areas = [_area(content) if kind == b"ispe" else 0 for kind, content in _boxes(_single_box(properties, b"ipco"))]
     decoded = sum(_associated(content, areas) for kind, content in _boxes(properties) if kind == b"ipma")
-    if max(areas, default=0) > most_pixels or decoded > _MOST_DECODED * most_pixels:
+    if max(areas, default=0) > max_pixels or decoded > MAX_DECODED * max_pixels:
         raise ImageTooLarge("The image is made of larger ones.")
 
 
-def check_image(image: Image.Image, data: bytes, most_pixels: int) -> None:
-    """Refuse an image, its header read and no pixels yet, whose decoder would need too much memory or time for them.
+def check_image(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """Refuse an image whose header was read, if decoding its pixels would take too much memory or time.
 
-    Raises `ImageTooLarge` or `UnreadableImage`, or `IndexError` where a box is cut short.
+    Raise `ImageTooLarge` or `UnreadableImage`, or `IndexError` if a box is cut short.
     """
-    pixels, most = image.width * image.height, _most_pixels_of(image)
+    pixels, most = image.width * image.height, _max_pixels_of(image)
     if pixels > most:
         raise ImageTooLarge(
             f"The image has {pixels / 1e6:.1f} megapixels; of its kind at most {most / 1e6:g} are accepted."
         )
     if isinstance(image, TiffImageFile):
-        _check_strips(image.tag_v2, most_pixels)
+        check_strips(image.tag_v2, max_pixels)
     if image.format in {"HEIF", "AVIF"}:
-        check_boxes(data, most_pixels)
+        check_boxes(data, max_pixels)
 
 
-class _Room:
-    """Pixels that photos at work share: whoever finds too few waits for others to give theirs back."""
+class _PixelBudget:
+    """A number of pixels that threads share. A thread that needs more than are left waits for the others."""
 
     def __init__(self) -> None:
         self._taken = 0
@@ -123,7 +123,7 @@ class _Room:
 
     @contextmanager
     def take(self, pixels: int, most: int) -> Iterator[None]:
-        """Hold so many, of which all together are at most `most`."""
+        """Hold that many pixels. All threads together hold at most `most`."""
         with self._changed:
             self._changed.wait_for(lambda: self._taken + pixels <= most)
             self._taken += pixels
@@ -135,27 +135,27 @@ class _Room:
                 self._changed.notify_all()
 
 
-_room = _Room()
+_pixel_budget = _PixelBudget()
 
 
 @contextmanager
-def room(image: Image.Image, most_pixels: int) -> Iterator[None]:
-    """Let threads decode photos at once that together are no larger than the largest that is accepted.
+def memory_budget(image: Image.Image, max_pixels: int) -> Iterator[None]:
+    """Decode photos at the same time only if together they have no more pixels than the largest photo may have.
 
-    An AVIF is alone, and gets so much memory: what its planes measure shows only as they are decoded. Raises
-    `MemoryError`, or what libavif makes of it.
+    An AVIF is decoded alone, with a limit on memory, because the size of its planes is known only while it is decoded.
+    Raise `MemoryError`, or what libavif raises instead.
     """
     if image.format != "AVIF":
-        with _room.take(min(image.width * image.height, most_pixels), most_pixels):
+        with _pixel_budget.take(min(image.width * image.height, max_pixels), max_pixels):
             yield
         return
-    with _room.take(most_pixels, most_pixels), _bounded_memory():
+    with _pixel_budget.take(max_pixels, max_pixels), _bounded_memory():
         yield
 
 
 @contextmanager
 def _bounded_memory() -> Iterator[None]:
-    """Let this process have so much more memory than it has, and none of its threads more."""
+    """Limit how much more memory this process may allocate, for all of its threads."""
     if sys.platform != "linux":
         yield
         return
@@ -163,7 +163,7 @@ def _bounded_memory() -> Iterator[None]:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    limits = [used + _MOST_AVIF_BYTES, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    limits = [used + MAX_AVIF_BYTES, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
     try:
         yield
@@ -172,24 +172,24 @@ def _bounded_memory() -> Iterator[None]:
 
 
 def _boxes(data: memoryview) -> list[tuple[bytes, memoryview]]:
-    """Kinds and contents of the boxes that follow one another (ISO 14496-12, 4.2)."""
+    """Return kinds and contents of a sequence of boxes (ISO 14496-12, 4.2)."""
     boxes = []
     while data:
         size, header = int.from_bytes(data[:4]), 8
         if size == 1:
             size, header = int.from_bytes(data[8:16]), 16
         size = size or len(data)
-        if size < header:  # not a box, and nothing that follows is one
+        if size < header:  # neither this nor what follows is a box
             break
         boxes.append((bytes(data[4:8]), data[header:size]))
-        if len(boxes) > _MOST_BOXES:
+        if len(boxes) > MAX_BOXES:
             raise UnreadableImage("The file is made of too many parts.")
         data = data[size:]
     return boxes
 
 
-def _only(data: memoryview, wanted: bytes) -> memoryview:
-    """The content of the one box of that kind, or of none."""
+def _single_box(data: memoryview, wanted: bytes) -> memoryview:
+    """Return the content of the only box of that kind, or nothing if there is none."""
     contents = [content for kind, content in _boxes(data) if kind == wanted]
     if len(contents) > 1:
         raise UnreadableImage("The image is damaged or incomplete.")
@@ -201,9 +201,9 @@ def _area(ispe: memoryview) -> int:
 
 
 def _associated(ipma: memoryview, areas: list[int]) -> int:
-    """The areas of all items, by the properties that this box (ISO 23008-12, 9.3) associates with them."""
+    """Return the sum of the areas of all items, by the properties of each item in this box (ISO 23008-12, 9.3)."""
     version, wide, items, position = ipma[0], ipma[3] & 1, int.from_bytes(ipma[4:8]), 8
-    if items > _MOST_BOXES:
+    if items > MAX_BOXES:
         raise UnreadableImage("The file is made of too many parts.")
     area = 0
     for _ in range(items):
@@ -216,42 +216,42 @@ def _associated(ipma: memoryview, areas: list[int]) -> int:
     return area
 
 
-def _most_pixels_of(image: Image.Image) -> float:
+def _max_pixels_of(image: Image.Image) -> float:
     match image.format, image.info:
         case "WEBP", _:
-            return _MOST_PIXELS_WEBP
+            return MAX_PIXELS_WEBP
         case "AVIF", _:
-            return _MOST_PIXELS_AVIF
+            return MAX_PIXELS_AVIF
         case "HEIF", {"bit_depth": 8} | {"chroma": 420} if not image.has_transparency_data:
             return math.inf
         case "HEIF", _:
-            return _MOST_PIXELS_RARE_HEIF
-        case "BMP", {"compression": 1 | 2}:  # run-length encoding, for which biCompression stands
-            return _MOST_PIXELS_RLE
+            return MAX_PIXELS_RARE_HEIF
+        case "BMP", {"compression": 1 | 2}:  # values of biCompression that stand for run-length encoding
+            return MAX_PIXELS_RLE
     return math.inf
 
 
-def _check_strips(tags: ImageFileDirectory_v2, most_pixels: int) -> None:
-    """Refuse strips and tiles that are large, or that stand out of the image far."""
+def check_strips(tags: ImageFileDirectory_v2, max_pixels: int) -> None:
+    """Refuse large strips and tiles, and those that are much larger than the image."""
     width, height = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
     columns = tags.get(TiffImagePlugin.TILEWIDTH, width)
     rows = tags.get(TiffImagePlugin.TILELENGTH, min(tags.get(TiffImagePlugin.ROWSPERSTRIP, height), height))
     depths = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
     samples = max(len(depths), tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))
     decoded = math.ceil(width / columns) * columns * math.ceil(height / rows) * rows
-    if columns * rows * samples * max(depths) > 8 * _MOST_STRIP_BYTES or decoded > 2 * most_pixels:
+    if columns * rows * samples * max(depths) > 8 * MAX_STRIP_BYTES or decoded > 2 * max_pixels:
         raise ImageTooLarge("The image is not divided into strips or tiles that are small enough.")
 
 
 def _bounded_load(self: ImageFileDirectory_v2, fp: IO[bytes]) -> None:
-    """Read a directory as Pillow does, unless it holds too many values."""
+    """Read a directory as Pillow does. Raise `UnreadableImage` if it has too many values."""
     _load(self, fp)
     values = 0
     for tag, data in self._tagdata.items():
         kind = self.tagtype[tag]
         if tag in _OFFSETS or kind not in _TEXTS:
             values += len(data) // self._load_dispatch[kind][0]
-    if values > _MOST_VALUES:
+    if values > MAX_VALUES:
         raise UnreadableImage("The file is made of too many parts.")
 
 

@@ -1,4 +1,4 @@
-"""Logs and metrics: one line, one count and the stages' milliseconds for each photo."""
+"""Logs and metrics, by Powertools for AWS Lambda."""
 
 import os
 import threading
@@ -9,73 +9,60 @@ from contextlib import contextmanager
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from classifier.records import Classification
-
 _NAMESPACE = "ClothesClassifier"
-# Each stack has a name of its own, so that the metrics of two in one account stay apart.
+# Each stack has a name of its own, so that the metrics of two stacks in one account stay apart.
 _SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "classifier")
 
-# One or zero for each photo: their average is the share.
+# Each photo counts as 0 or 1, so the average is a share.
 _FAILED_SHARE = "PhotosFailed"
 _REVIEW_SHARE = "PhotosForReview"
 _AGREED_SHARE = "SellersAgreed"
 
-logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception has it already
+logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception holds the stack trace already
 metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
-_measuring = threading.Lock()  # Powertools' metrics are for one thread, and a batch's photos are in several
+_metrics_lock = threading.Lock()  # Powertools' metrics are for one thread; the photos of a batch are in several
 
 
 class Stopwatch:
-    """Milliseconds of each stage of one photo's way: fetch, decode, infer, store."""
+    """Measures the stages of one photo: fetch, decode, infer, store. `milliseconds` maps stages to durations."""
 
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block under `name`; a block that raises is not a stage that took that long."""
+        """Measure the block. A block that raises is not recorded."""
         started = time.perf_counter()
         yield
         self.milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
 
 
-def report(classification: Classification, stopwatch: Stopwatch) -> None:
-    """Say what became of a photo, once it is stored."""
-    code = classification.failure.code if classification.failure else None
-    logger.info(
-        "failed" if code else "classified",
-        id=classification.id,
-        label=classification.label,
-        confidence=round(max(classification.scores.values(), default=0.0), 4),
-        needs_review=classification.needs_review,
-        code=code,
-        source=classification.source.value,
-        milliseconds=stopwatch.milliseconds,
-    )
-    with _measuring:
-        if code:
-            count_failure(code)
+def count_result(label: str | None, error_code: str | None, needs_review: bool, stopwatch: Stopwatch) -> None:  # noqa: FBT001 - one of a result's fields
+    """Count a photo by its label, or by its error code if it has none; record how long its stages took."""
+    with _metrics_lock:
+        if error_code:
+            count_failure(error_code)
         else:
-            _count("Classified", "label", str(classification.label))
+            _count("Classified", "label", str(label))
             metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=0)
-            metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(classification.needs_review))
+            metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(needs_review))
         for stage, milliseconds in stopwatch.milliseconds.items():
             metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
-def count_failure(code: str) -> None:
-    """Count a photo that has no label, by the code of its error."""
-    _count("Failed", "code", code)
+def count_failure(error_code: str) -> None:
+    """Count a photo that has no label."""
+    _count("Failed", "code", error_code)
     metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=1)
 
 
 def count_confirmation(*, agrees: bool) -> None:
-    """Count a seller's word on a label of the model's."""
+    """Count a confirmation, and whether the seller agrees with the model."""
     metrics.add_metric(name=_AGREED_SHARE, unit=MetricUnit.Count, value=int(agrees))
 
 
 def flush_metrics() -> None:
-    """Write out what was measured since the last flush, if anything was."""
+    """Write the metrics that were recorded since the last flush."""
     if metrics.metric_set:
         metrics.flush_metrics()
 

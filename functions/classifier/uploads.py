@@ -1,11 +1,11 @@
-"""Events about objects in the bucket: whatever their order, the record in the end is that of the newest object.
+"""Events about objects in the bucket. Whatever their order, the record in the end is that of the newest object.
 
-S3 delivers events at least once and in any order, so an event is taken only as word that something happened to a key.
-What counts is what the bucket holds: `synchronise` reads the record's row, then the object, then writes under the
-condition that the row is unchanged. If that write succeeds, nobody wrote between the two readings of the row, so
-every earlier writer had seen the bucket before this one did; records only ever move forward. That holds because every
-synchronisation writes, even one that finds nothing new, and leaves a tombstone where there is no object.
-It needs no sequencers, which emulators lack, and no version ids; S3 and DynamoDB both read their own writes.
+S3 delivers events at least once and in any order. So an event is only a hint that something happened to a key; the
+bucket is the source of truth. `reconcile` reads the record's row, then the object, then writes on the condition that
+the row is unchanged. If the write succeeds, nobody wrote between the two readings, so every earlier writer had seen
+the bucket before this one did: records only move forward. This holds because every call writes, also one that finds
+nothing new, and because it writes a tombstone where there is no object. It needs neither `sequencer`, which emulators
+lack, nor version ids. S3 and DynamoDB (with consistent reads) both return the latest write.
 """
 
 import json
@@ -16,186 +16,187 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
-
-from classifier.announcements import News, announce
-from classifier.classify import Origin, classify, failed
+from classifier.bucket import Bucket, NotModified, ObjectNotFound, StoredObject
+from classifier.classification import Classification, Source, Status
+from classifier.classify import Origin, classify, make_failure
 from classifier.errors import InternalError, InvalidRequest, NotFound, PhotoError
+from classifier.eventbridge import EventType
 from classifier.events import is_failed_event, is_s3_event, is_test_event
-from classifier.records import Classification, Row, Source, Status
+from classifier.keys import is_upload_key, object_key, photo_id
+from classifier.records import Row
+from classifier.results import save, save_new
 from classifier.services import Services
-from classifier.telemetry import Stopwatch, logger, report
+from classifier.telemetry import Stopwatch, logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
-PREFIX = "uploads/"
-_TOMBSTONE_LIFE = timedelta(days=1)  # a writer who saw the object lives for 15 minutes at most, Lambda's longest run
-_LONGEST_MESSAGE = 30_000  # milliseconds; its three calls to AWS take 22 seconds where all their tries hang
+_TOMBSTONE_LIFETIME = timedelta(days=1)  # a writer that saw the object lives for 15 minutes at most, Lambda's maximum
+MAX_MESSAGE_MILLISECONDS = 30_000  # the three calls to AWS take 22 seconds if all of their tries hang
 _INTERNAL_ERROR = InternalError(
     "The photo could not be classified through a fault of the service. Please upload it again."
 )
 
 
 def handle_s3_event(event: dict[str, Any], services: Services) -> dict[str, Any]:
-    """Bring the record of each object that the event names up to date; answers those records, for whoever tries it.
+    """Reconcile the record of each object that the event names. Return these records, for people who test by hand.
 
-    One that fails does not keep the others from being done; the first error is raised in the end, so that Lambda
-    delivers the event again.
+    One failure does not stop the others. The first error is raised in the end, so that Lambda retries the event.
     """
-    records = _synchronise_all(event, services)
+    records = _reconcile_all(event, services)
     return {"classifications": [record.to_json() for record in records if record]}
 
 
 def handle_failed_event(event: dict[str, Any], services: Services) -> None:
-    """Say of each object of an event that Lambda gave up on that it FAILED, unless its record is up to date."""
+    """Mark the photos of an event that Lambda gave up on as FAILED, unless their records are up to date."""
     payload = event["requestPayload"]
     if is_s3_event(payload):
-        _synchronise_all(payload, services, giving_up=True)
+        _reconcile_all(payload, services, final_attempt=True)
     else:
-        logger.warning("An asynchronous event failed that is about no object; there is no record to mark.")
+        logger.warning("An asynchronous event failed that names no object, so there is no record to mark.")
 
 
-def handle_queue(event: dict[str, Any], context: LambdaContext, services: Services) -> dict[str, list[dict[str, str]]]:
-    """Handle each message's S3 event or failed event; answers which messages the queue has to deliver again.
+def handle_queue(
+    event: dict[str, Any], context: "LambdaContext", services: Services
+) -> dict[str, list[dict[str, str]]]:
+    """Handle the S3 event or failed event in each message. Return the messages that SQS has to deliver again.
 
-    Among these are those that there is no time left for: were the function stopped at one, all would come again.
+    These include messages for which no time is left: if the function timed out, SQS would deliver all of them again.
     """
     messages = event["Records"]
-    handled = services.each(lambda message: _is_handled(message, context, services), messages)
-    failed = [message["messageId"] for message, is_handled in zip(messages, handled, strict=True) if not is_handled]
-    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
+    successes = services.map(lambda message: _try_message(message, context, services), messages)
+    failed = [message["messageId"] for message, success in zip(messages, successes, strict=True) if not success]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def is_upload(key: str) -> bool:
-    """Tell the key of a photo from those of folders, and from what others may keep in the bucket."""
-    return key.startswith(PREFIX) and not key.endswith("/")
-
-
-def awaited(identifier: str, services: Services) -> Classification:
-    """The classification of a photo that lies in the bucket and whose event is still on its way; or `NotFound`."""
-    key = PREFIX + identifier
-    if not is_upload(key):
-        raise unknown(identifier)
+def find_pending(identifier: str, services: Services) -> Classification:
+    """Return the PENDING classification of a photo that is in the bucket but has no record yet. Raise `NotFound`."""
+    key = object_key(identifier)
+    if not is_upload_key(key):
+        raise unknown_photo(identifier)
     try:
-        head = services.s3.head_object(Bucket=services.settings.bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "404":
-            raise unknown(identifier) from error
-        raise
-    return Classification(identifier, Status.PENDING, Source.S3, created_at=head["LastModified"], scores={})
+        created_at = services.bucket.last_modified(key)
+    except ObjectNotFound as error:
+        raise unknown_photo(identifier) from error
+    return Classification(identifier, Status.PENDING, Source.S3, created_at, scores={})
 
 
-def unknown(identifier: str) -> NotFound:
-    """What to say of an id that is no photo's."""
+def unknown_photo(identifier: str) -> NotFound:
+    """Return the error for an id that no photo has."""
     return NotFound(f"There is no photo {identifier!r}.")
 
 
-def synchronise(bucket: str, key: str, services: Services, *, giving_up: bool = False) -> Classification | None:
+def reconcile(bucket: str, key: str, services: Services, *, final_attempt: bool = False) -> Classification | None:
     """Make the key's record that of the object that the bucket holds now, or a tombstone if it holds none.
 
-    Who is `giving_up` has the object marked as FAILED if nothing is known of it, without looking at its bytes.
-    Answers the record, None for a tombstone. Raises botocore's errors, and `Busy` where the record kept changing.
+    A `final_attempt` does not decode the photo. It marks it as FAILED, unless there is a record of this photo already.
+    Return the record, or None for a tombstone. Raise the AWS SDK's errors, and `Busy` if the record kept changing.
     """
+    photos = replace(services.bucket, name=bucket)
     return services.records.update(
-        key.removeprefix(PREFIX), lambda row: _synchronise_row(row, bucket, key, services, giving_up=giving_up)
+        photo_id(key), lambda row: _reconcile_row(row, photos, services, final_attempt=final_attempt)
     )
 
 
-def _synchronise_row(row: Row, bucket: str, key: str, services: Services, *, giving_up: bool) -> Classification | None:
-    """One compare-and-swap: see the object, write the row that follows from it; raises `Conflict` if it changed."""
-    stopwatch = Stopwatch()
-    etag = _settled_etag(row, None if giving_up else services.description.version)
+def _reconcile_row(row: Row, bucket: Bucket, services: Services, *, final_attempt: bool) -> Classification | None:
+    """Read the object, and write the row that follows from it. Raise `Conflict` if the row has changed."""
+    known_etag = settled_etag(row, None if final_attempt else services.description.version)
     try:
-        condition: dict[str, Any] = {"IfNoneMatch": f'"{etag}"'} if etag else {}
-        answer = services.s3.get_object(Bucket=bucket, Key=key, **condition)
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in {"304", "NotModified"} and row.classification:
-            services.records.write(row.classification, replacing=row)
-            announce(News.CLASSIFIED, row.classification, services)  # who wrote it may have ended before it could
-            return row.classification
-        if code == "NoSuchKey":  # not any 404, which a missing bucket has too
-            services.records.mark_removed(row, datetime.now(UTC) + _TOMBSTONE_LIFE)
-            logger.info("removed", id=row.id)
-            return None
-        raise
-    with closing(answer["Body"]):
-        origin = Origin(row.id, Source.S3, answer["LastModified"], answer["ETag"].strip('"'))
-        if giving_up:
-            classification = failed(_INTERNAL_ERROR, answer["ContentLength"], origin, services.description.version)
-        else:
-            classification = _classify_object(answer, origin, services, stopwatch)
-    if row.classification and _is_of(row.classification, origin):
+        stored = bucket.open(object_key(row.id), known_etag)
+    except NotModified:
+        return _save_unchanged(row, services)
+    except ObjectNotFound:
+        services.records.mark_removed(row, datetime.now(UTC) + _TOMBSTONE_LIFETIME)
+        logger.info("removed", id=row.id)
+        return None
+    with closing(stored.body):
+        return _save_object(stored, row, services, final_attempt=final_attempt)
+
+
+def _save_object(stored: StoredObject, row: Row, services: Services, *, final_attempt: bool) -> Classification:
+    """Classify the object, or give it up in a final attempt; save the result."""
+    stopwatch = Stopwatch()
+    origin = Origin(row.id, Source.S3, stored.last_modified, stored.etag)
+    if final_attempt:
+        classification = make_failure(_INTERNAL_ERROR, stored.size, origin, services.description.version)
+    else:
+        classification = _classify_object(stored, origin, services, stopwatch)
+    if not _is_same_photo(row, origin):
+        row = row.without_photo()
+    if row.classification:
         classification = replace(classification, confirmed_label=row.classification.confirmed_label)
-    with stopwatch.stage("store"):
-        services.records.write(classification, replacing=row)
-        announce(News.CLASSIFIED, classification, services)
-    report(classification, stopwatch)
+    save_new(classification, row, services, stopwatch)
     return classification
 
 
-def _is_of(known: Classification, origin: Origin) -> bool:
-    """Whether what is known is of this photo: it was announced, or has been looked at before."""
-    return known.status is Status.PENDING or (known.image is not None and known.image.etag == origin.etag)
+def _save_unchanged(row: Row, services: Services) -> Classification | None:
+    """Save the record as it is. This makes slower writers fail, and publishes if the first writer could not."""
+    if row.classification:
+        save(EventType.CLASSIFIED, row.classification, row, services)
+    return row.classification
 
 
-def _settled_etag(row: Row, model_version: str | None) -> str | None:
-    """The ETag of the object that the row speaks of, if the model of that version, or any, has no more to say of it."""
+def _is_same_photo(row: Row, origin: Origin) -> bool:
+    """Return whether the row is about this photo: it was announced, or the row has the photo's ETag."""
+    known = row.classification
+    return known is not None and (
+        known.status is Status.PENDING or (known.image is not None and known.image.etag == origin.etag)
+    )
+
+
+def settled_etag(row: Row, model_version: str | None) -> str | None:
+    """Return the ETag of the row's photo if this model version (None: any) would not change the record, else None."""
     known = row.classification
     if known is None or known.status is Status.PENDING or known.image is None:
         return None
     if known.failure and known.failure.code == InternalError.code:
-        return None  # a fault of ours may be over
+        return None  # the fault may be over
     return known.image.etag if model_version in {None, known.model_version} else None
 
 
-def _classify_object(
-    answer: "GetObjectOutputTypeDef", origin: Origin, services: Services, stopwatch: Stopwatch
-) -> Classification:
-    size = answer["ContentLength"]
+def _classify_object(stored: StoredObject, origin: Origin, services: Services, stopwatch: Stopwatch) -> Classification:
     try:
-        services.settings.limits.check_bytes(size)
+        services.settings.limits.check_bytes(stored.size)
         with stopwatch.stage("fetch"):
-            data = answer["Body"].read()
+            data = stored.body.read()
         return classify(data, origin, services, stopwatch)
     except PhotoError as error:
-        return failed(error, size, origin, services.description.version)
+        return make_failure(error, stored.size, origin, services.description.version)
 
 
-def _synchronise_all(
-    event: dict[str, Any], services: Services, *, giving_up: bool = False
+def _reconcile_all(
+    event: dict[str, Any], services: Services, *, final_attempt: bool = False
 ) -> list[Classification | None]:
-    def try_to_synchronise(place: tuple[str, str]) -> Classification | Exception | None:
+    def try_to_reconcile(place: tuple[str, str]) -> Classification | Exception | None:
         bucket, key = place
         try:
-            return synchronise(bucket, key, services, giving_up=giving_up)
+            return reconcile(bucket, key, services, final_attempt=final_attempt)
         except Exception as error:
-            # Without its traceback: the first is raised, and whoever catches it logs that.
-            logger.warning("An object could not be synchronised", id=key.removeprefix(PREFIX), reason=repr(error))
+            # Without the stack trace: the first error is raised, and whoever catches it logs that.
+            logger.warning("An object could not be reconciled", id=photo_id(key), reason=repr(error))
             return error
 
     records = []
-    for outcome in services.each(try_to_synchronise, list(_objects(event))):
+    for outcome in services.map(try_to_reconcile, list(_uploads(event))):
         if isinstance(outcome, Exception):
             raise outcome
         records.append(outcome)
     return records
 
 
-def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Bucket and key of each upload that the event names; folders and other prefixes are none of ours."""
+def _uploads(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield bucket and key of each upload that the event names. Folders and other prefixes are skipped."""
     for record in event["Records"]:
         key = unquote_plus(record["s3"]["object"]["key"])
-        if is_upload(key):
+        if is_upload_key(key):
             yield record["s3"]["bucket"]["name"], key
         else:
-            logger.info("Skipped an object that is no upload", key=key)
+            logger.info("Skipped an object that is not an upload", key=key)
 
 
-def _is_handled(message: dict[str, Any], context: LambdaContext, services: Services) -> bool:
-    if context.get_remaining_time_in_millis() < _LONGEST_MESSAGE:
+def _try_message(message: dict[str, Any], context: "LambdaContext", services: Services) -> bool:
+    """Handle a message. Return whether that succeeded."""
+    if context.get_remaining_time_in_millis() < MAX_MESSAGE_MILLISECONDS:
         logger.warning("No time is left for a message", message_id=message["messageId"])
         return False
     try:

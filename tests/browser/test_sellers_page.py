@@ -1,4 +1,4 @@
-"""The seller's page in a real browser: photos in, a verdict out, corrections kept, failures told."""
+"""The seller's page in Chromium: uploads, verdicts, corrections, error messages and accessibility."""
 
 import base64
 import json
@@ -14,17 +14,18 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
-from conftest import DATA, ROOT, free_port, needs_photos
-from drawing import encoded, photo
-from running import System, running
+from tests.support.drawings import encoded, photo
+from tests.support.local_system import System, running
+from tests.support.paths import DATA, ROOT, needs_photos
+from tests.support.ports import free_port
 
-PATIENCE = 15_000  # milliseconds; a loaded machine may take more than people should wait
-expect.set_options(timeout=PATIENCE)
+TIMEOUT_MILLISECONDS = 15_000  # long enough for a busy machine
+expect.set_options(timeout=TIMEOUT_MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The one that is installed, or Playwright's own."""
+    """Start the installed Chromium, or Playwright's own if none is installed."""
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=shutil.which("chromium"))
 
@@ -37,21 +38,21 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A visitor's."""
+    """Return a browser context with no earlier state."""
     with browser.new_context() as context:
         yield context
 
 
 @pytest.fixture
 def page(context: BrowserContext, system: System) -> Iterator[Page]:
-    """The seller's page; in the end, nothing was refused or broken that no test broke."""
+    """Open the seller's page. At the end, check that it raised no error and did not violate its security policy."""
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
         "console", lambda message: errors.append(message.text) if "Content Security Policy" in message.text else None
     )
-    # Chromium's own dialogue would open where Enter is faster than the word that a test waits for the chooser.
+    # Without a listener, Chromium opens its own dialog if Enter is pressed before the test waits for the file chooser.
     page.on("filechooser", lambda _: None)
     page.goto(system.url)
     yield page
@@ -60,12 +61,12 @@ def page(context: BrowserContext, system: System) -> Iterator[Page]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder for photos to choose."""
+    """Return a folder for the photos of a test."""
     return tmp_path
 
 
 def files(folder: Path, **contents: bytes) -> list[Path]:
-    """Files of these contents; their names are the arguments', with an ending."""
+    """Write each content to a file in the folder. The arguments' names, with `.jpg`, become the file names."""
     paths = [folder / f"{name}.jpg" for name in contents]
     for path, data in zip(paths, contents.values(), strict=True):
         path.write_bytes(data)
@@ -77,7 +78,7 @@ def choose(page: Page, paths: list[Path]) -> None:
 
 
 def drop(page: Page, paths: list[Path]) -> None:
-    """As a hand does it from another window."""
+    """Drop files on the page, as a user does from another window."""
     contents = [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths]
     transfer = page.evaluate_handle(
         """(files) => {
@@ -94,46 +95,46 @@ def drop(page: Page, paths: list[Path]) -> None:
 
 
 class Listing(NamedTuple):
-    """Three photos of one label, and how the page speaks of it."""
+    """Three photos of one label, and the label's text in the page's sentences."""
 
     paths: list[Path]
     label: str
-    spoken: str
-    is_shown: bool  # in the README
+    text: str
+    is_in_readme: bool
 
 
-@pytest.fixture(params=["drawn", pytest.param("taken", marks=needs_photos)])
+@pytest.fixture(params=["drawn", pytest.param("real", marks=needs_photos)])
 def listing(request: pytest.FixtureRequest, photos: Path) -> Listing:
-    """Photos that are drawn, and real ones where they are there."""
+    """Return drawn photos, or real ones from the data set."""
     if request.param == "drawn":
         sizes = {"front": (400, 400), "back": (300, 400), "side": (500, 400)}
         drawn = {name: photo("t-shirt", size) for name, size in sizes.items()}
         return Listing(files(photos, **drawn), "t-shirt", "a t-shirt", request.config.getoption("--screenshots"))
     front, back, side = (path.read_bytes() for path in sorted((DATA / "test" / "pants").glob("*.jpg"))[:3])
-    return Listing(files(photos, front=front, back=back, side=side), "pants", "pants", is_shown=False)
+    return Listing(files(photos, front=front, back=back, side=side), "pants", "pants", is_in_readme=False)
 
 
 def test_a_seller_drops_three_photos_and_corrects_one(
     page: Page, system: System, listing: Listing, record_property: Callable[[str, object], None]
 ) -> None:
-    """And the API tells the same: the batch, and the list by label."""
+    """The API returns the same results in the batch and in the lists by label."""
     started = time.monotonic()
 
-    with page.expect_response(re.compile("/uploads$")) as answered:
+    with page.expect_response(re.compile("/uploads$")) as uploads:
         drop(page, listing.paths)
-    expect(page.get_by_role("status")).to_have_text(f"It looks like you are selling {listing.spoken}.")
+    expect(page.get_by_role("status")).to_have_text(f"It looks like you are selling {listing.text}.")
     seconds = time.monotonic() - started
-    if listing.is_shown:
+    if listing.is_in_readme:
         page.set_viewport_size({"width": 960, "height": 640})
         page.screenshot(path=ROOT / "docs" / "page.png", full_page=True)
     side = page.get_by_role("listitem").filter(has_text="side.jpg")
     side.get_by_role("combobox").select_option("hat")
-    expect(side.get_by_text("You corrected us.")).to_be_visible()
+    expect(side.get_by_text("You corrected the label.")).to_be_visible()
     front = page.get_by_role("listitem").filter(has_text="front.jpg")
-    front.get_by_role("button", name=f"Yes, front.jpg shows {listing.spoken}").click()
-    expect(front.get_by_text("You agree.")).to_be_visible()
+    front.get_by_role("button", name=f"Yes, front.jpg shows {listing.text}").click()
+    expect(front.get_by_text("You confirmed the label.")).to_be_visible()
 
-    batch_id = answered.value.json()["batch_id"]
+    batch_id = uploads.value.json()["batch_id"]
     batch = system.get(f"/batches/{batch_id}").json()
     assert (batch["total"], batch["succeeded"], batch["label"]) == (3, 3, listing.label)
     hats = system.get(f"/classifications?label=hat&batch={batch_id}").json()["items"]
@@ -143,7 +144,7 @@ def test_a_seller_drops_three_photos_and_corrects_one(
     record_property("tenths of a second to the verdict", round(10 * seconds))
 
 
-def test_one_photo_is_enough_and_all_agreed_is_said_plainly(page: Page, photos: Path) -> None:
+def test_the_verdict_is_certain_after_the_seller_confirms_the_only_photo(page: Page, photos: Path) -> None:
     choose(page, files(photos, front=photo("pants")))
 
     expect(page.get_by_role("status")).to_have_text("It looks like you are selling pants.")
@@ -151,8 +152,8 @@ def test_one_photo_is_enough_and_all_agreed_is_said_plainly(page: Page, photos: 
     expect(page.get_by_role("status")).to_have_text("You are selling pants.")
 
 
-def test_what_cannot_be_read_is_told_in_plain_words(page: Page, photos: Path) -> None:
-    """And the others are classified all the same."""
+def test_each_unreadable_file_gets_an_error_message(page: Page, photos: Path) -> None:
+    """The other photos are classified."""
     paths = files(photos, front=photo("t-shirt"), broken=photo("t-shirt")[:3000], text=b"just some text")
     (photos / "letter.pdf").write_bytes(b"%PDF-1.7")
 
@@ -161,26 +162,26 @@ def test_what_cannot_be_read_is_told_in_plain_words(page: Page, photos: Path) ->
     cards = page.get_by_role("listitem")
     expect(cards.filter(has_text="broken.jpg")).to_contain_text("The image is damaged or incomplete.")
     expect(cards.filter(has_text="text.jpg")).to_contain_text("not an image in a format that is accepted")
-    expect(cards.filter(has_text="letter.pdf")).to_contain_text("This is not a photo that we can read.")
+    expect(cards.filter(has_text="letter.pdf")).to_contain_text("We cannot read this file. Please choose a photo.")
     expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
 
 
-def test_where_nothing_can_be_told_the_page_says_so(page: Page, photos: Path) -> None:
+def test_without_any_readable_photo_the_page_says_that_it_has_no_verdict(page: Page, photos: Path) -> None:
     choose(page, files(photos, text=b"just some text"))
 
-    expect(page.get_by_role("status")).to_have_text("We could not tell what it is from these photos.")
+    expect(page.get_by_role("status")).to_have_text("We could not identify the item from these photos.")
 
 
-def test_what_the_model_is_not_sure_of_needs_a_look(page: Page, photos: Path) -> None:
+def test_a_photo_that_needs_review_has_a_hint(page: Page, photos: Path) -> None:
     choose(page, files(photos, wall=encoded(Image.new("RGB", (400, 400), "grey"))))
 
-    expect(page.get_by_text("Needs a look: we are not sure.")).to_be_visible()
+    expect(page.get_by_text("Please check: we are not sure.")).to_be_visible()
 
 
-def test_a_lost_connection_is_waited_for(page: Page, context: BrowserContext, photos: Path) -> None:
+def test_the_upload_continues_after_a_lost_connection(page: Page, context: BrowserContext, photos: Path) -> None:
     context.set_offline(True)
     choose(page, files(photos, front=photo("t-shirt")))
-    expect(page.get_by_role("alert")).to_have_text("You are offline. We go on as soon as you are back.")
+    expect(page.get_by_role("alert")).to_have_text("You are offline. We will continue when you are online again.")
 
     context.set_offline(False)
 
@@ -188,26 +189,26 @@ def test_a_lost_connection_is_waited_for(page: Page, context: BrowserContext, ph
     expect(page.locator("#notice")).to_be_empty()
 
 
-def test_a_busy_service_is_asked_again(page: Page, photos: Path) -> None:
-    refused: list[str] = []
+def test_a_request_to_a_busy_service_is_retried(page: Page, photos: Path) -> None:
+    rejected: list[str] = []
 
-    def refuse_once(route: Route) -> None:
-        if refused:
+    def reject_once(route: Route) -> None:
+        if rejected:
             route.continue_()
             return
-        refused.append(route.request.url)
+        rejected.append(route.request.url)
         body = json.dumps({"error": {"code": "busy", "message": "Busy."}, "request_id": "1"})
         route.fulfill(status=503, content_type="application/json", body=body)
 
-    page.route("**/uploads", refuse_once)
+    page.route("**/uploads", reject_once)
     choose(page, files(photos, front=photo("t-shirt")))
 
     expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-    assert refused
+    assert rejected
 
 
-def test_where_the_api_wants_a_key_the_page_asks_for_it(page: Page, photos: Path) -> None:
-    """As API Gateway does."""
+def test_the_page_asks_for_the_key_that_the_api_requires(page: Page, photos: Path) -> None:
+    """The stub answers 403 without a key, as API Gateway does."""
 
     def check(route: Route) -> None:
         if route.request.headers.get("x-api-key") == "secret":
@@ -218,7 +219,7 @@ def test_where_the_api_wants_a_key_the_page_asks_for_it(page: Page, photos: Path
     page.route(re.compile("/(uploads|model|batches/.*)$"), check)
     paths = files(photos, front=photo("t-shirt"))
     choose(page, paths)
-    page.get_by_label("This shop asks for an access key.").fill("secret")
+    page.get_by_label("This shop requires an access key.").fill("secret")
     page.get_by_role("button", name="Use this key").click()
 
     choose(page, paths)
@@ -226,7 +227,7 @@ def test_where_the_api_wants_a_key_the_page_asks_for_it(page: Page, photos: Path
     expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
 
 
-def test_all_of_it_works_by_keyboard(page: Page, photos: Path) -> None:
+def test_the_page_works_with_the_keyboard_alone(page: Page, photos: Path) -> None:
     page.keyboard.press("Tab")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
@@ -244,8 +245,10 @@ def test_all_of_it_works_by_keyboard(page: Page, photos: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_is_accessible_and_fits(browser: Browser, system: System, photos: Path, scheme: str, width: int) -> None:
-    """By axe's rules, empty and full, in both colour schemes; nothing sticks out to the side."""
+def test_the_pages_are_accessible_and_fit_the_width(
+    browser: Browser, system: System, photos: Path, scheme: str, width: int
+) -> None:
+    """axe finds no violation on the empty and the filled page in both colour schemes. Nothing overflows."""
     with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 780}) as context:  # type: ignore[arg-type, unused-ignore]
         page = context.new_page()
         for path in ("/", "/docs"):
@@ -270,7 +273,7 @@ def test_the_docs_show_every_request(page: Page, system: System) -> None:
 
 
 def test_scripts_of_others_do_not_run(context: BrowserContext, system: System) -> None:
-    """What somebody might bring into the page has no hash in the policy."""
+    """The policy has no hash of an injected script."""
     page = context.new_page()
     page.goto(system.url)
 

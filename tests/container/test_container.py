@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import requests
 
-from api_events import api_event
+from tests.support.events import api_event
 from classifier.description import Description
-from conftest import ROOT, free_port
-from drawing import encoded, garment, photo
-from running import System, eventually, running, status
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.drawings import encoded, garment, photo
+from tests.support.local_system import System, running, status, wait_until
 
 SAM = Path(os.environ.get("SAM", "sam"))
 EMULATOR = "aws-lambda-rie-x86_64"  # of Lambda's runtime; SAM brings it
@@ -118,7 +119,7 @@ def emulated(*options: object) -> Iterator[Container]:
     name = run(*command)
     container = Container(name, f"http://127.0.0.1:{port}")
     try:
-        eventually(lambda: _answers(container), bool)
+        wait_until(lambda: _answers(container), bool)
         yield container
     finally:
         run("docker", "rm", "--force", "--volumes", name)
@@ -221,7 +222,7 @@ def test_the_api_of_sam_answers_every_route(python: str, system: System, network
             return False
 
     try:
-        eventually(is_up, bool, 60)
+        wait_until(is_up, bool, 60)
         _check_routes(url)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -306,7 +307,7 @@ def test_a_function_that_is_killed_starts_again(container: Container) -> None:
     """As it is for want of memory: its process dies, the next event finds a new one."""
     assert run("docker", "exec", container.name, "sh", "-c", _KILL_PYTHON) == "killed"
 
-    eventually(lambda: container.invoke({"url": PHOTO_URL}), lambda answer: "pants" in answer)
+    wait_until(lambda: container.invoke({"url": PHOTO_URL}), lambda answer: "pants" in answer)
 
     assert container.is_running
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from conftest import ROOT
+from tests.support.paths import ROOT
 
 GLIBC = range(17, 37)  # 2.36 is Debian 12's; wheels for older ones run there too
 

@@ -13,9 +13,9 @@ from classifier.batches import verdict
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
-from conftest import DATA, ROOT, needs_photos
-from drawing import encoded
-from listings import record
+from tests.support.paths import DATA, ROOT, needs_photos
+from tests.support.drawings import encoded
+from tests.support.listings import record
 from training.dataset import read_split
 from training.evaluate import evaluate
 

@@ -13,16 +13,18 @@ import pytest
 from openapi_spec_validator import validate
 from PIL import Image
 
-from api_events import s3_event
+from tests.support.events import s3_event
 from classifier.errors import InvalidRequest, MethodNotAllowed
 from classifier.events import is_failed_event
 from classifier.model import Model
 from classifier.photos import FORMATS
 from classifier.services import Services
 from classifier.uploads import PREFIX
-from conftest import Answer, Api, Bucket, error_kinds, handle
-from drawing import encoded, garment, photo
-from photo_server import PhotoServer
+from tests.support.api import Answer, Api, handle
+from tests.support.bucket import Bucket
+from tests.support.errors import error_kinds
+from tests.support.drawings import encoded, garment, photo
+from tests.support.photo_server import PhotoServer
 
 PANTS = photo("pants")
 ID = "listing-42/front.jpg"  # of the photo that the files in events/ speak of

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from api_events import api_event
-from conftest import ROOT
+from tests.support.events import api_event
+from tests.support.paths import ROOT
 from local.aws import environment
 from local.function import Function, FunctionError
 

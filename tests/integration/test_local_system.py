@@ -14,10 +14,11 @@ import pytest
 import requests
 
 from classifier.description import Description
-from conftest import ROOT, free_port
-from drawing import photo
-from photo_server import PhotoServer
-from running import System, eventually, is_healthy, running, start, status, workers_of
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.drawings import photo
+from tests.support.photo_server import PhotoServer
+from tests.support.local_system import System, is_healthy, running, start, status, wait_until, worker_pids
 
 T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
 LABELS = Description.read(ROOT / "model").labels
@@ -132,7 +133,7 @@ def test_photos_go_up_by_presigned_forms(system: System) -> None:
         assert posted.status_code == 204, posted.text
 
     for item in batch["items"]:
-        record = eventually(lambda: system.get(item["status_url"]).json(), status("SUCCEEDED"))  # noqa: B023
+        record = wait_until(lambda: system.get(item["status_url"]).json(), status("SUCCEEDED"))  # noqa: B023
         assert (record["label"], record["batch_id"], record["id"]) == ("t-shirt", batch["batch_id"], item["id"])
 
 
@@ -170,19 +171,19 @@ def test_each_photo_has_one_line_in_the_log(system: System) -> None:
         parsed = [json.loads(line) for line in system.output.read_text().splitlines() if line.startswith("{")]
         return [line for line in parsed if line.get("id") == "logged.jpg"]
 
-    (line,) = eventually(lines, bool)
+    (line,) = wait_until(lines, bool)
     assert (line["message"], line["label"]) == ("classified", "t-shirt")
     assert set(line["milliseconds"]) == {"fetch", "decode", "infer", "store"}
 
 
 def test_a_worker_that_is_killed_is_replaced(system: System) -> None:
-    workers = workers_of(system.process)
+    workers = worker_pids(system.process)
     assert workers
 
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
 
-    eventually(lambda: system.get("/health").status_code, lambda code: code == 200)
+    wait_until(lambda: system.get("/health").status_code, lambda code: code == 200)
     system.upload("after.jpg", T_SHIRT)
     assert system.classification("after.jpg", status("SUCCEEDED"))["label"] == "t-shirt"
 
@@ -199,12 +200,12 @@ def test_a_photo_that_kills_the_function_each_time_ends_as_failed(system: System
         )
 
     def kill_and_look() -> bool:
-        for worker in workers_of(system.process):
+        for worker in worker_pids(system.process):
             os.kill(worker, signal.SIGKILL)
         return has_failed()
 
     system.upload("deadly.jpg", T_SHIRT)
-    eventually(kill_and_look, bool)
+    wait_until(kill_and_look, bool)
 
     record = system.classification("deadly.jpg", status("SUCCEEDED", "FAILED"))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "internal_error")
@@ -275,13 +276,13 @@ def test_nothing_stays_behind_when_it_is_killed(tmp_path: Path) -> None:
     port = free_port()
     process = start(port, free_port(), output)
     try:
-        eventually(lambda: is_healthy(process, f"http://127.0.0.1:{port}", output), bool, 60)
-        workers = workers_of(process)
+        wait_until(lambda: is_healthy(process, f"http://127.0.0.1:{port}", output), bool, 60)
+        workers = worker_pids(process)
     finally:
         process.kill()
         process.wait()
 
-    eventually(lambda: [worker for worker in workers if _is_running(worker)], lambda left: not left)
+    wait_until(lambda: [worker for worker in workers if _is_running(worker)], lambda left: not left)
 
 
 def _is_running(pid: int) -> bool:

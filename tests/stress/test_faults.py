@@ -1,7 +1,7 @@
-"""Whatever the services do at whichever call: no photo is lost, no label is wrong, and no invocation takes long.
+"""Whatever AWS does at whichever call: no photo is lost, no label is wrong, and no invocation takes long.
 
-What may pass is raised, and tried again by the SDK, by Lambda, by the queue or by S3 Batch Operations; what does not
-pass in time becomes FAILED through the failure queue; the API says `busy` or `internal_error`.
+Transient faults are raised, and retried by the SDK, by Lambda, by the queue or by S3 Batch Operations. A fault that
+does not end in time makes the record FAILED, by way of the failure queue. The API answers `busy` or `internal_error`.
 """
 
 import itertools
@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 import boto3
+import botocore.endpoint
+import botocore.retries.bucket
+import botocore.retries.standard
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -25,60 +29,60 @@ from botocore.response import StreamingBody
 from botocore.retries.standard import ExponentialBackoff
 from moto import mock_aws
 
-from api_events import api_event
-from classifier import uploads
+from classifier import api, faults, uploads
+from classifier import services as services_module
+from classifier.classification import Classification, Source, Status
 from classifier.errors import Busy
-from classifier.records import Classification, Conflict, Records, Row, Source, Status
+from classifier.keys import object_key, photo_id
+from classifier.records import Conflict, Records, Row
 from classifier.services import Services
-from classifier.uploads import PREFIX
-from cloud import SECRET, Cloud, etag_of
-from conftest import Scale
 from local.aws import BUCKET, create_resources
 from local.template import read_template
-from wire import FAULTS, TIMEOUT, Blow, Calm, Fault, Function, Lasts, Wire
-from world import CONTENTS, JUNK, TRIES, Killed, message, notification
+from tests.support.aws_faults import FAULTS
+from tests.support.events import api_event, failed_event, message, queue_event, s3_event
+from tests.support.in_memory_aws import SECRET, InMemoryAws, etag_of
+from tests.support.scale import Scale
+from tests.support.simulation import CONTENTS, JUNK, TRIES, Killed
+from tests.support.wire import TIMEOUT, Duration, Fault, Function, NoFaults, OneFault, Wire
 
 Note = Callable[[str, object], None]
 
-GATEWAY_TIMEOUT = 29  # seconds that API Gateway waits
-# How often the failure queue delivers an event before that goes to the dead letters.
+GATEWAY_TIMEOUT = 29  # seconds; API Gateway's limit
+# How often the failure queue delivers an event before it moves it to the dead letters.
 RECEIVES = read_template()["Resources"]["FailureQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
-WORN = 20  # faults of a wire: trying again costs its client 14 of 500 points, and it does without once they are spent
+# A client has 500 points for retries, and each retry costs 14. Without points the SDK does not retry. So a new client is
+# made after so many faults.
+MAX_FAULTS = 20
 OLD, NEW, *_ = CONTENTS
 LABELS: dict[str | None, str | None] = {etag_of(content): label for content, label in CONTENTS.items()}
 STORIES = ["a new photo", "a known photo", "a photo replaced", "a photo deleted", "junk"]
-DELAY = ExponentialBackoff.delay_amount
 
 
 @pytest.fixture(autouse=True)
 def _longest_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two tries the SDK waits for a random part of some time; here for all of it."""
-
-    def longest(backoff: Any, context: Any) -> float:
-        backoff._random = lambda: 1.0  # noqa: SLF001 - it is bound where the class is defined
-        return DELAY(backoff, context)
-
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", longest)
+    """Between two tries the SDK waits for a random part of some time. Make it wait for all of that time."""
+    longest = partial(ExponentialBackoff, random=lambda: 1.0)
+    monkeypatch.setattr(botocore.retries.standard, "ExponentialBackoff", longest)
 
 
 class Case(NamedTuple):
-    """A fault of one kind at one kind of call, on one way in, and what became of the key before."""
+    """A fault at one kind of call, on one way in, and the history of the key."""
 
     way: str
     story: str
     operation: str
     fault: Fault
-    lasts: Lasts
+    duration: Duration
 
     def __str__(self) -> str:
-        return f"{self.way}, {self.story}: {self.fault.name} at {self.operation} for one {self.lasts.name}"
+        return f"{self.way}, {self.story}: {self.fault.name} at {self.operation}, {self.duration.name}"
 
 
 @dataclass
 class Account:
-    """A bucket with its table, and the function in one execution environment; the services here are undisturbed."""
+    """A bucket with its table, and the function in one execution environment. The services here have no faults."""
 
-    cloud: Cloud = field(default_factory=Cloud)
+    aws: InMemoryAws = field(default_factory=InMemoryAws)
     function: Function = field(init=False)
     services: Services = field(init=False)
     numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -93,70 +97,67 @@ class Account:
         self.restart()
 
     def restart(self) -> None:
-        """Have Lambda start another execution environment."""
-        services = replace(Services.from_environment(os.environ), threads=1)  # there is one clock
-        self.function = Function(services, self.cloud)
+        """Start another execution environment."""
+        self.function = Function(Services.from_environment(os.environ), self.aws)
         self.wires.append(self.function.wire)
 
     def put(self, content: bytes) -> str:
         """Upload a file under a new key."""
-        key = f"{PREFIX}{next(self.numbers):06}/photo.png"
-        self.cloud.objects[key] = content
+        key = object_key(f"{next(self.numbers):06}/photo.png")
+        self.aws.objects[key] = content
         return key
 
-    def tell(self, story: str) -> str:
-        """Make a key with a past."""
+    def prepare(self, story: str) -> str:
+        """Make a key with a history."""
         key = self.put({"a new photo": NEW, "a known photo": NEW, "junk": JUNK}.get(story, OLD))
         if story in {"a known photo", "a photo replaced", "a photo deleted"}:
-            uploads.synchronise(BUCKET, key, self.services)
+            uploads.reconcile(BUCKET, key, self.services)
         if story == "a photo replaced":
-            self.cloud.objects[key] = NEW
+            self.aws.objects[key] = NEW
         if story == "a photo deleted":
-            del self.cloud.objects[key]
-            uploads.synchronise(BUCKET, key, self.services)
+            del self.aws.objects[key]
+            uploads.reconcile(BUCKET, key, self.services)
         return key
 
-    def known(self, key: str) -> Classification | None:
-        """The key's record."""
-        return self.services.records.read(key.removeprefix(PREFIX)).classification
+    def recorded(self, key: str) -> Classification | None:
+        """Return the key's record."""
+        return self.services.records.read(photo_id(key)).classification
 
     def is_right(self, key: str) -> bool:
-        """Whether the record says of the object what there is to say."""
-        record, content = self.known(key), self.cloud.objects.get(key)
+        """Tell whether the record is that of the object."""
+        record, content = self.recorded(key), self.aws.objects.get(key)
         if record is None or content is None:
             return record is None and content is None
         code = None if content in CONTENTS else "unsupported_image"
         return _etag(record) == etag_of(content) and (record.label, _code(record)) == (CONTENTS.get(content), code)
 
     def is_marked(self, key: str) -> bool:
-        """Whether the record says that the object failed through a fault of ours."""
-        record = self.known(key)
+        """Tell whether the record says that the object failed through a fault of the service."""
+        record = self.recorded(key)
         return (
-            record is not None
-            and _code(record) == "internal_error"
-            and _etag(record) == etag_of(self.cloud.objects[key])
+            record is not None and _code(record) == "internal_error" and _etag(record) == etag_of(self.aws.objects[key])
         )
 
-    def lies(self, key: str, *, given_up: bool) -> Iterator[str]:
-        """What the record says that is not so, of whichever object."""
-        record = self.known(key)
+    def wrong_labels(self, key: str, *, given_up: bool) -> Iterator[str]:
+        """Yield what is wrong with the record, of whichever object it is."""
+        record = self.recorded(key)
         if record is None:
             return
         if _code(record) == "internal_error":
             if not given_up:
-                yield "given up before the last try"
+                yield "FAILED before the last try"
         elif record.label != LABELS.get(_etag(record)):
             self.mislabelled += 1
             yield f"the label is {record.label}, the code {_code(record)}"
 
     def losses(self, key: str, *, given_up: bool) -> Iterator[str]:
-        """What is lost once all is delivered: the record should be right, or say that it was given up on."""
+        """Yield what is lost after all deliveries. The record must be right, or may be FAILED if it was given up."""
         if not self.is_right(key) and not (given_up and self.is_marked(key)):
             self.lost += 1
-            yield f"the record is {self.known(key)}"
+            yield f"the record is {self.recorded(key)}"
 
     def invoke(self, event: Any) -> Any:
-        """The function's answer, None where it failed."""
+        """Return the function's answer, or None if it failed."""
         try:
             return self.function.invoke(event)
         except (Killed, Exception):
@@ -165,25 +166,26 @@ class Account:
             self.longest = max(self.longest, self.function.wire.seconds)
 
     def play(self, case: Case) -> list[str]:
-        """Let the fault strike; gives what is wrong with what followed."""
-        if self.function.wire.strikes > WORN:
+        """Play the case. Return what went wrong."""
+        if self.function.wire.faults > MAX_FAULTS:
             self.restart()
-        key = self.tell(case.story) if case.story else ""
+        key = self.prepare(case.story) if case.story else ""
         wire = self.function.wire
         wire.calls.clear()
-        wire.names = key.removeprefix(PREFIX)
-        wire.trouble = Blow(case.operation, case.fault, case.lasts, wire.names)
+        wire.photo = photo_id(key)
+        wire.plan = OneFault(case.operation, case.fault, case.duration, wire.photo)
         return [f"{case}: {what}" for what in WAYS[case.way](self, key, case)]
 
     def calls(self, way: str, story: str) -> list[str]:
-        """The kinds of calls that the function makes about a key, where nothing is wrong."""
-        calm = Case(way, story, "", FAULTS[0], Lasts.TRY)
-        assert self.play(calm) == []
+        """Return the operations that the function calls for a key, without faults."""
+        faultless = Case(way, story, "", FAULTS[0], Duration.TRY)
+        assert self.play(faultless) == []
         return list(dict.fromkeys(self.function.wire.calls))
 
     def is_failure(self, case: Case) -> bool:
-        """Whether the last invocation could not but fail."""
-        return self.function.wire.is_lost and case.lasts not in case.fault.harmless
+        """Tell whether the last invocation had to fail. A POST does not try again after a lost race."""
+        is_lost_race = case.fault.name == RACE and case.way.startswith("POST")
+        return self.function.wire.is_broken and (is_lost_race or case.duration not in case.fault.harmless)
 
 
 def _code(record: Classification) -> str | None:
@@ -194,47 +196,42 @@ def _etag(record: Classification) -> str | None:
     return record.image.etag if record.image else None
 
 
-def failed_event(*keys: str) -> dict[str, Any]:
-    """What Lambda sends to the failure queue."""
-    return {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": notification(keys)}
-
-
-# The ways in. Each delivers as AWS does, and yields what is wrong.
+# The ways in. Each delivers as AWS does, and yields what went wrong.
 
 
 def by_event(account: Account, key: str, case: Case) -> Iterator[str]:
-    """Lambda's asynchronous invocation, with two keys in the event."""
+    """Deliver an event of two keys by Lambda's asynchronous invocation."""
     other = account.put(NEW)
     for _ in range(TRIES):
-        answer = account.invoke(notification((key, other)))
-        yield from _judge_delivery(account, key, case, failed=answer is None)
+        answer = account.invoke(s3_event(key, other))
+        yield from _check_delivery(account, key, case, failed=answer is None)
         yield from account.losses(other, given_up=False)
         if answer is not None:
-            return (yield from _judge_end(account, key, given_up=False))
+            return (yield from _check_end(account, key, given_up=False))
     yield from _give_up(account, key)
 
 
 def by_queue(account: Account, key: str, case: Case) -> Iterator[str]:
-    """Messages with S3's events, of which one is about the key; the local system's way."""
+    """Deliver a batch of three messages, of which one is about the key, as the local system does."""
     others = [account.put(NEW), account.put(JUNK)]
-    batch = [message(number, notification((name,))) for number, name in enumerate([others[0], key, others[1]])]
+    batch = [message(s3_event(name), str(number)) for number, name in enumerate([others[0], key, others[1]])]
     for _ in range(TRIES):
         failed = _failed_messages(account, batch)
-        yield from _judge_delivery(account, key, case, failed="1" in failed)
+        yield from _check_delivery(account, key, case, failed="1" in failed)
         yield from (f"message {number} failed" for number in failed if number != "1")
         yield from itertools.chain.from_iterable(account.losses(other, given_up=False) for other in others)
         if "1" not in failed:
-            return (yield from _judge_end(account, key, given_up=False))
+            return (yield from _check_end(account, key, given_up=False))
     yield from _give_up(account, key)
 
 
 def by_failure_queue(account: Account, key: str, case: Case) -> Iterator[str]:
-    """Messages with events that Lambda gave up on; what fails five times waits until an operator sends it back."""
+    """Deliver events that Lambda gave up on. An event that fails too often waits until an operator sends it again."""
     other = account.put(NEW)
-    batch = [message(number, failed_event(name)) for number, name in enumerate([key, other])]
+    batch = [message(failed_event(name), str(number)) for number, name in enumerate([key, other])]
     for _ in range(RECEIVES):
         failed = _failed_messages(account, batch)
-        yield from _judge_delivery(account, key, case, failed="0" in failed, given_up=True)
+        yield from _check_delivery(account, key, case, failed="0" in failed, given_up=True)
         yield from (f"message {number} failed" for number in failed if number != "0")
         yield from account.losses(other, given_up=True)
         if "0" not in failed:
@@ -243,41 +240,40 @@ def by_failure_queue(account: Account, key: str, case: Case) -> Iterator[str]:
 
 
 def by_batch_job(account: Account, key: str, case: Case) -> Iterator[str]:
-    """A task of S3 Batch Operations, which tries it again if that may help."""
+    """Run a task of S3 Batch Operations, which retries temporary failures."""
     task = {"taskId": "1", "s3Bucket": BUCKET, "s3Key": quote_plus(key)}
     job = {"invocationSchemaVersion": "2.0", "invocationId": "1", "tasks": [task]}
     (result,) = account.invoke(job)["results"]
-    expected = f"{'Temporary' if case.fault.passes else 'Permanent'}Failure"
+    expected = f"{'Temporary' if case.fault.is_transient else 'Permanent'}Failure"
     failed = account.is_failure(case)
     if failed and (result["resultCode"] != expected or "log says why" not in result["resultString"]):
         yield f"answered {result}"
-    yield from account.lies(key, given_up=False)
-    account.function.wire.trouble = Calm()
-    (undisturbed,) = account.invoke(job)["results"]
-    if not failed and not case.fault.needs_object and result != undisturbed:
-        yield f"answered {result}, not {undisturbed}"
+    yield from account.wrong_labels(key, given_up=False)
+    account.function.wire.plan = NoFaults()
+    (faultless,) = account.invoke(job)["results"]
+    if not failed and not case.fault.needs_object and result != faultless:
+        yield f"answered {result}, not {faultless}"
     yield from account.losses(key, given_up=False)
 
 
 def by_request(account: Account, key: str, case: Case) -> Iterator[str]:
-    """A request of API Gateway; who gets a 503 tries again."""
-    identifier = key.removeprefix(PREFIX)
+    """Send a request of API Gateway. A client that gets a 503 tries again."""
     request = {
         "POST /predict": api_event("POST", "/predict", body=NEW),
         "POST /classifications": api_event("POST", "/classifications", body=NEW),
         "POST /uploads": api_event("POST", "/uploads", {"files": [{"name": "a", "content_type": "image/png"}] * 2}),
-        "GET /classifications": api_event("GET", f"/classifications/{identifier}"),
+        "GET /classifications": api_event("GET", f"/classifications/{photo_id(key)}"),
     }[case.way]
     answer = account.invoke(request)
     failed = account.is_failure(case)
-    account.function.wire.trouble = Calm()
-    undisturbed = account.invoke(request)
+    account.function.wire.plan = NoFaults()
+    faultless = account.invoke(request)
     if failed:
-        yield from _judge_refusal(answer, 503 if case.fault.passes else 500)
-    elif _gist(answer) != _gist(undisturbed):
-        yield f"answered {answer}, not {undisturbed}"
+        yield from _check_refusal(answer, 503 if case.fault.is_transient else 500)
+    elif _comparable(answer) != _comparable(faultless):
+        yield f"answered {answer}, not {faultless}"
     if case.way == "POST /classifications":
-        record = account.services.records.read(json.loads(undisturbed["body"])["id"]).classification
+        record = account.services.records.read(json.loads(faultless["body"])["id"]).classification
         if record is None or record.label != CONTENTS[NEW]:
             account.lost += 1
             yield f"the record is {record}"
@@ -295,53 +291,53 @@ WAYS: dict[str, Callable[[Account, str, Case], Iterator[str]]] = {
 }
 
 
-def _judge_delivery(account: Account, key: str, case: Case, *, failed: bool, given_up: bool = False) -> Iterator[str]:
-    """A delivery fails, so that there is another, exactly where a call was lost for good."""
+def _check_delivery(account: Account, key: str, case: Case, *, failed: bool, given_up: bool = False) -> Iterator[str]:
+    """Check that the delivery failed, and so is repeated, if and only if the fault outlasted the SDK's tries."""
     if failed != account.is_failure(case):
-        yield "an invocation failed for nothing" if failed else "an invocation that could not succeed did not fail"
-    yield from account.lies(key, given_up=given_up)
+        yield "an invocation failed without a reason" if failed else "an invocation succeeded in spite of the fault"
+    yield from account.wrong_labels(key, given_up=given_up)
 
 
 def _give_up(account: Account, key: str) -> Iterator[str]:
-    """The fault is over, and the event comes from the failure queue."""
-    account.function.wire.trouble = Calm()
+    """End the fault, and deliver the event from the failure queue."""
+    account.function.wire.plan = NoFaults()
     was_right = account.is_right(key)
-    yield from _failed_messages(account, [message(0, failed_event(key))])
+    yield from _failed_messages(account, [message(failed_event(key))])
     if was_right and not account.is_right(key):
         account.lost += 1
-        yield "gave up on what was right"
-    yield from _judge_end(account, key, given_up=True)
+        yield "a right record became FAILED"
+    yield from _check_end(account, key, given_up=True)
 
 
-def _judge_end(account: Account, key: str, *, given_up: bool) -> Iterator[str]:
-    """All is delivered, and the fault is over; then there is word of the object once more."""
-    account.function.wire.trouble = Calm()
-    while account.cloud.events:
-        account.invoke(notification((account.cloud.events.pop(),)))
+def _check_end(account: Account, key: str, *, given_up: bool) -> Iterator[str]:
+    """End the fault, and deliver all events, then one more about the object. Check the record after each."""
+    account.function.wire.plan = NoFaults()
+    while account.aws.undelivered:
+        account.invoke(s3_event(account.aws.undelivered.pop()))
     yield from account.losses(key, given_up=given_up)
-    account.invoke(notification((key,)))
+    account.invoke(s3_event(key))
     yield from account.losses(key, given_up=False)
 
 
 def _failed_messages(account: Account, batch: list[dict[str, Any]]) -> list[str]:
-    answer = account.invoke({"Records": batch})
+    answer = account.invoke(queue_event(*batch))
     if answer is None:
         return [message["messageId"] for message in batch]
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
-def _judge_refusal(answer: Any, status: int) -> Iterator[str]:
+def _check_refusal(answer: Any, status: int) -> Iterator[str]:
     code = json.loads(answer["body"]).get("error", {}).get("code")
     if (answer["statusCode"], code) != (status, {503: "busy", 500: "internal_error"}[status]):
         yield f"answered {answer}"
     if (status == 503) != ("Retry-After" in answer["multiValueHeaders"]):
-        yield "Retry-After"
+        yield "Retry-After is missing, or there without a reason"
     if SECRET in answer["body"] or "amazonaws" in answer["body"]:
-        yield f"told {answer['body']}"
+        yield f"leaked {answer['body']}"
 
 
-def _gist(answer: Any) -> Any:
-    """What two answers to one request have in common; each POST makes ids and times of its own."""
+def _comparable(answer: Any) -> Any:
+    """Return the part of an answer that is the same each time: a POST makes new ids and times."""
     content = json.loads(answer["body"])
     return answer["statusCode"], content if "batch_id" not in content or answer["statusCode"] == 200 else None
 
@@ -350,33 +346,34 @@ def _gist(answer: Any) -> Any:
 
 
 def cases(account: Account, way: str, stories: list[str]) -> Iterator[Case]:
-    """Each fault at each call that the function makes, for as long as it can last."""
-    lasts = list(Lasts) if way in {"event", "queue", "failure queue"} else [Lasts.TRY, Lasts.CALL, Lasts.INVOCATION]
+    """Yield each fault at each call that the function makes, with each duration."""
+    is_retried = way in {"event", "queue", "failure queue"}
+    durations = list(Duration) if is_retried else [Duration.TRY, Duration.CALL, Duration.INVOCATION]
     for story in stories:
         for operation in account.calls(way, story):
             for fault in FAULTS:
-                if operation in fault.operations and _may_be(story, fault):
-                    yield from (Case(way, story, operation, fault, how_long) for how_long in lasts)
+                if operation in fault.operations and _is_possible(story, fault):
+                    yield from (Case(way, story, operation, fault, duration) for duration in durations)
 
 
-def _may_be(story: str, fault: Fault) -> bool:
-    """S3 sends what is new, and does not call it unchanged to who asks with the ETag of what was there before."""
+def _is_possible(story: str, fault: Fault) -> bool:
+    """S3 sends an object only if it is new, and answers 304 only to a request with the object's own ETag."""
     is_sent = story in {"a new photo", "a photo replaced", "junk"}
     return (is_sent or not fault.needs_object) and not (story == "a photo replaced" and fault.name.startswith("304"))
 
 
-def the_fault(name: str, operation: str) -> Fault:
+def fault_named(name: str, operation: str) -> Fault:
     (fault,) = [fault for fault in FAULTS if fault.name == name and operation in fault.operations]
     return fault
 
 
 def stories_of(way: str) -> list[str]:
-    """What a way in can meet; a photo in a request has no past."""
+    """Return the histories that a photo can have on this way in. A photo in a request has none."""
     return [""] if way.startswith("POST") else STORIES
 
 
 def limit(way: str) -> int:
-    """Seconds that an invocation may take."""
+    """Return how many seconds an invocation may take."""
     return GATEWAY_TIMEOUT if WAYS[way] is by_request else TIMEOUT
 
 
@@ -386,9 +383,9 @@ def test_no_fault_loses_a_photo(scale: Scale, record_property: Note, way: str) -
     every = list(cases(account, way, stories_of(way)))
     chosen = Random(0).sample(every, scale.of(len(every), short=10))
 
-    wrong = [what for case in chosen for what in account.play(case)]
+    errors = [error for case in chosen for error in account.play(case)]
 
-    assert wrong == []
+    assert errors == []
     assert account.longest < limit(way)
     record_property("combinations", len(chosen))
     record_property(f"longest invocation by {way}, in seconds", round(account.longest, 1))
@@ -397,7 +394,7 @@ def test_no_fault_loses_a_photo(scale: Scale, record_property: Note, way: str) -
 
 def _note(account: Account, record_property: Note) -> None:
     for name, number in {
-        "faults": sum(wire.strikes for wire in account.wires),
+        "faults": sum(wire.faults for wire in account.wires),
         "photos": next(account.numbers),
         "photos lost": account.lost,
         "wrong labels": account.mislabelled,
@@ -406,61 +403,65 @@ def _note(account: Account, record_property: Note) -> None:
 
 
 @dataclass
-class Storm:
-    """Any fault at any request, by chance."""
+class RandomFaults:
+    """Gives any fault to any request, with a probability."""
 
     random: Random
-    chance: float
+    probability: float
 
     def fault(self, operation: str, *_: object) -> Fault | None:
-        if self.random.random() >= self.chance:
+        if self.random.random() >= self.probability:
             return None
-        # What S3 says of an object is true, or nothing would hold.
-        fit = [fault for fault in FAULTS if operation in fault.operations and not fault.name.startswith(("304", "404"))]
-        return self.random.choice(fit)
+        # If S3 answered wrongly that an object is gone or unchanged, no record could be right.
+        possible = [
+            fault for fault in FAULTS if operation in fault.operations and not fault.name.startswith(("304", "404"))
+        ]
+        return self.random.choice(possible)
 
 
-def test_no_storm_of_faults_loses_a_photo(scale: Scale, record_property: Note) -> None:
-    """In one execution environment, where the SDK gets tired of trying again."""
-    account, storm = Account(), Storm(Random(0), chance=0.5)
+def test_random_faults_lose_no_photo(scale: Scale, record_property: Note) -> None:
+    """They happen in one execution environment, where the SDK stops retrying."""
+    account, plan = Account(), RandomFaults(Random(0), probability=0.5)
     photos = scale.of(500, short=15)
-    keys = [account.tell(storm.random.choice(STORIES)) for _ in range(photos)]
+    keys = [account.prepare(plan.random.choice(STORIES)) for _ in range(photos)]
     dead_letters = []
-    wrong: list[str] = []
+    errors: list[str] = []
     for key in keys:
-        steps = [notification((key,))] * TRIES + [{"Records": [message(0, failed_event(key))]}] * RECEIVES
+        steps = [s3_event(key)] * TRIES + [queue_event(message(failed_event(key)))] * RECEIVES
         for number, event in enumerate(steps):
-            account.function.wire.trouble = storm
+            account.function.wire.plan = plan
             answer = account.invoke(event)
-            wrong += account.lies(key, given_up=number >= TRIES)
+            errors += account.wrong_labels(key, given_up=number >= TRIES)
             if answer is not None and not answer.get("batchItemFailures"):
                 break
         else:
             dead_letters.append(key)
 
-    account.function.wire.trouble = Calm()
-    assert _failed_messages(account, [message(0, failed_event(*dead_letters))]) == []
-    wrong += [what for key in keys for what in account.losses(key, given_up=True)]
-    assert account.invoke(notification(tuple(keys))) is not None
-    wrong += [what for key in keys for what in account.losses(key, given_up=False)]
-    assert wrong == []
+    account.function.wire.plan = NoFaults()
+    assert _failed_messages(account, [message(failed_event(*dead_letters))]) == []
+    errors += [error for key in keys for error in account.losses(key, given_up=True)]
+    assert account.invoke(s3_event(*keys)) is not None
+    errors += [error for key in keys for error in account.losses(key, given_up=False)]
+    assert errors == []
     record_property("dead letters sent back", len(dead_letters))
-    record_property("longest invocation in a storm, in seconds", round(account.longest, 1))
+    record_property("longest invocation with random faults, in seconds", round(account.longest, 1))
     _note(account, record_property)
 
 
-# A queue's batch has one time limit for all of its messages.
+# All messages of a queue's batch share one timeout.
 
 
 def hanging_batch(account: Account) -> list[dict[str, Any]]:
-    """Three messages, and seven about whose keys DynamoDB does not answer."""
-    keys = [f"{PREFIX}{name}/{number}.png" for name, count in [("good", 3), ("hanging", 7)] for number in range(count)]
-    account.cloud.objects |= dict.fromkeys(keys, NEW)
-    account.function.wire.trouble = Blow("GetItem", the_fault(SILENCE, "GetItem"), Lasts.TRIES, "hanging/")
-    return [message(number, notification((key,))) for number, key in enumerate(keys)]
+    """Return three messages, and seven about keys for which DynamoDB does not answer."""
+    keys = [
+        object_key(f"{name}/{number}.png") for name, count in [("good", 3), ("hanging", 7)] for number in range(count)
+    ]
+    account.aws.objects |= dict.fromkeys(keys, NEW)
+    account.function.wire.plan = OneFault("GetItem", fault_named(SILENCE, "GetItem"), Duration.RETRIES, "hanging/")
+    return [message(s3_event(key), str(number)) for number, key in enumerate(keys)]
 
 
-def test_a_batch_that_hangs_fails_in_time_and_only_what_hangs(record_property: Note) -> None:
+def test_only_messages_that_hang_fail_and_the_batch_ends_in_time(record_property: Note) -> None:
     account = Account()
 
     failed = _failed_messages(account, hanging_batch(account))
@@ -470,67 +471,61 @@ def test_a_batch_that_hangs_fails_in_time_and_only_what_hangs(record_property: N
     record_property("longest invocation by a batch that hangs, in seconds", round(account.longest, 1))
 
 
-def test_without_an_eye_on_the_time_a_batch_that_hangs_fails_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.uploads._LONGEST_MESSAGE", 0)
+def test_the_whole_batch_fails_if_the_function_ignores_the_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_MESSAGE_MILLISECONDS", 0)
     account = Account()
 
     assert len(_failed_messages(account, hanging_batch(account))) == 10
 
 
-# What the tests above see where a guard is gone.
+# The tests above see the harm where a guard is gone.
+
+HANDLE_S3_EVENT, HANDLE_QUEUE = uploads.handle_s3_event, uploads.handle_queue
+WRITE, READ = Records.write, Records.read
+CLIENT_CONFIG = services_module.client_config
 
 
-def swallow(event: dict[str, Any], services: Services, **options: Any) -> list[Any]:
+def ignore_errors(event: dict[str, Any], services: Services) -> dict[str, Any]:
     with suppress(Exception):
-        return SYNCHRONISE_ALL(event, services, **options)
-    return []
+        return HANDLE_S3_EVENT(event, services)
+    return {}
 
 
-def stop_at_the_first(event: dict[str, Any], services: Services, **options: Any) -> list[Any]:
-    return [uploads.synchronise(bucket, key, services, **options) for bucket, key in uploads._objects(event)]  # noqa: SLF001
+def stop_at_the_first_error(event: dict[str, Any], services: Services) -> dict[str, Any]:
+    for record in event["Records"]:
+        HANDLE_S3_EVENT({"Records": [record]}, services)
+    return {}
 
 
-def handle_all_or_none(item: dict[str, Any], _: Any, services: Services) -> bool:
-    uploads._handle_message(item["body"], services)  # noqa: SLF001
-    return True
-
-
-def write_or_leave_it(records: Records, item: dict[str, Any], replacing: Row) -> None:
-    with suppress(Conflict):
-        PUT(records, item, replacing)
-
-
-def take_for_read(records: Records, identifier: str) -> Row:
-    try:
-        return READ(records, identifier)
-    except Busy:
-        return Row(identifier, None, None)
+def fail_as_a_whole(event: dict[str, Any], context: Any, services: Services) -> dict[str, Any]:
+    answer = HANDLE_QUEUE(event, context, services)
+    if answer["batchItemFailures"]:
+        raise Busy
+    return answer
 
 
 def mark_none(*_: Any) -> None:
-    pass
+    """Stand in for `handle_failed_event`."""
 
 
-def settled_for_good(row: Row, _: str | None) -> str | None:
+def settled_after_any_result(row: Row, _: str | None) -> str | None:
     return row.classification.image.etag if row.classification and row.classification.image else None
 
 
-def patient(**options: Any) -> Config:
-    return Config(**options | ({"read_timeout": 10} if "read_timeout" in options else {}))
+def ignore_conflicts(records: Records, classification: Classification, replacing: Row, *options: Any) -> None:
+    with suppress(Conflict):
+        WRITE(records, classification, replacing, *options)
 
 
-SYNCHRONISE_ALL, PUT, READ = uploads._synchronise_all, Records._put, Records.read  # noqa: SLF001
+def take_a_damaged_answer_for_no_row(records: Records, identifier: str) -> Row:
+    try:
+        return READ(records, identifier)
+    except Busy:
+        return Row(identifier)
 
 
-class Guard(NamedTuple):
-    """What keeps a fault from doing harm, what takes its place, and where that shows."""
-
-    place: str
-    stand_in: Any
-    way: str
-    story: str
-    operation: str
-    fault: str
+def long_timeouts() -> Config:
+    return CLIENT_CONFIG().merge(Config(read_timeout=10))
 
 
 def never(_: Exception) -> bool:
@@ -541,59 +536,74 @@ def always(_: Exception) -> bool:
     return True
 
 
-BUSY, DENIED, TAKEN = "503 ServiceUnavailable", "400 AccessDeniedException", "400 id taken"
-RACE, SILENCE = "400 ConditionalCheckFailedException", "no answer in time"
+class Guard(NamedTuple):
+    """Something that prevents harm, what replaces it, and the case that shows the harm."""
+
+    owner: ModuleType | type
+    name: str
+    stand_in: Any
+    way: str
+    story: str
+    operation: str
+    fault: str
+
+
+BUSY, DENIED, RACE = "503 ServiceUnavailable", "400 AccessDeniedException", "400 ConditionalCheckFailedException"
+SILENCE = "no answer in time"
 GET, POST = "GET /classifications", "POST /classifications"
+NEW_PHOTO = ("event", "a new photo", "GetItem", BUSY)
 GUARDS = {
-    "what may pass, in a job": ("backfill.may_pass", never, "batch job", "junk", "GetItem", BUSY),
-    "what does not, in a job": ("backfill.may_pass", always, "batch job", "junk", "GetItem", DENIED),
-    "what may pass, in the API": ("api.may_pass", never, POST, "", "TransactWriteItems", BUSY),
-    "what does not, in the API": ("api.may_pass", always, POST, "", "TransactWriteItems", DENIED),
-    "an id that is taken": ("api.Conflict", Killed, POST, "", "TransactWriteItems", TAKEN),
-    "errors are raised": ("uploads._synchronise_all", swallow, "event", "a new photo", "GetItem", BUSY),
-    "an event's other keys": ("uploads._synchronise_all", stop_at_the_first, "event", "junk", "GetItem", BUSY),
-    "a queue's other messages": ("uploads._is_handled", handle_all_or_none, "queue", "junk", "GetItem", BUSY),
-    "marks of failure": ("uploads.handle_failed_event", mark_none, "event", "a new photo", "GetItem", BUSY),
-    "another try after one": ("uploads._settled_etag", settled_for_good, "event", "a new photo", "GetItem", BUSY),
-    "lost races": ("records.Records._put", write_or_leave_it, "event", "a photo replaced", "PutItem", RACE),
-    "answers that are whole": ("records.Records.read", take_for_read, GET, "a known photo", "GetItem", "cut short"),
-    "short patience": ("services.Config", patient, GET, "a new photo", "GetItem", SILENCE),
+    "transient faults in a job": Guard(faults, "is_transient", never, "batch job", "junk", "GetItem", BUSY),
+    "lasting faults in a job": Guard(faults, "is_transient", always, "batch job", "junk", "GetItem", DENIED),
+    "transient faults in the API": Guard(faults, "is_transient", never, POST, "", "PutItem", BUSY),
+    "lasting faults in the API": Guard(faults, "is_transient", always, POST, "", "PutItem", DENIED),
+    "an id that is taken": Guard(api, "Conflict", Killed, POST, "", "PutItem", RACE),
+    "errors are raised": Guard(uploads, "handle_s3_event", ignore_errors, *NEW_PHOTO),
+    "an event's other keys": Guard(
+        uploads, "handle_s3_event", stop_at_the_first_error, "event", "junk", "GetItem", BUSY
+    ),
+    "a queue's other messages": Guard(uploads, "handle_queue", fail_as_a_whole, "queue", "junk", "GetItem", BUSY),
+    "marks of failure": Guard(uploads, "handle_failed_event", mark_none, *NEW_PHOTO),
+    "another try after a fault": Guard(uploads, "settled_etag", settled_after_any_result, *NEW_PHOTO),
+    "lost races": Guard(Records, "write", ignore_conflicts, "event", "a photo replaced", "PutItem", RACE),
+    "complete answers": Guard(
+        Records, "read", take_a_damaged_answer_for_no_row, GET, "a known photo", "GetItem", "cut short"
+    ),
+    "short timeouts": Guard(services_module, "client_config", long_timeouts, GET, "a new photo", "GetItem", SILENCE),
 }
 
 
-@pytest.mark.parametrize("guard", [pytest.param(Guard(*guard), id=name) for name, guard in GUARDS.items()])
-def test_without_a_guard_faults_do_harm(monkeypatch: pytest.MonkeyPatch, guard: Guard) -> None:
+@pytest.mark.parametrize("guard", GUARDS.values(), ids=GUARDS)
+def test_faults_do_harm_without_a_guard(monkeypatch: pytest.MonkeyPatch, guard: Guard) -> None:
     account = Account()
-    fault = the_fault(guard.fault, guard.operation)
-    chosen = [Case(guard.way, guard.story, guard.operation, fault, lasts) for lasts in Lasts]
-    assert [what for case in chosen for what in account.play(case)] == []
+    fault = fault_named(guard.fault, guard.operation)
+    chosen = [Case(guard.way, guard.story, guard.operation, fault, duration) for duration in Duration]
+    assert [error for case in chosen for error in account.play(case)] == []
     assert account.longest < limit(guard.way)
 
-    monkeypatch.setattr(f"classifier.{guard.place}", guard.stand_in)
+    monkeypatch.setattr(guard.owner, guard.name, guard.stand_in)
     account.restart()
 
-    wrong = [what for case in chosen for what in account.play(case)]
-    assert wrong or account.longest >= limit(guard.way)
+    errors = [error for case in chosen for error in account.play(case)]
+    assert errors or account.longest >= limit(guard.way)
 
 
-def test_without_the_sdk_s_check_of_its_length_half_a_photo_is_taken_for_a_damaged_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_half_a_photo_counts_as_damaged_if_the_sdk_does_not_check_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     account = Account()
-    case = Case("event", "a new photo", "GetObject", the_fault("cut short", "GetObject"), Lasts.TRY)
+    case = Case("event", "a new photo", "GetObject", fault_named("cut short", "GetObject"), Duration.TRY)
     assert account.play(case) == []
 
-    monkeypatch.setattr(StreamingBody, "_verify_content_length", lambda _: None)
+    monkeypatch.setattr(botocore.endpoint, "StreamingBody", lambda raw, _: StreamingBody(raw, None))
 
     assert f"{case}: the label is None, the code unreadable_image" in account.play(case)
 
 
-# The SDK's adaptive mode, and why the function does without.
+# Why the function does not use the SDK's adaptive retry mode.
 
 
 @dataclass
 class Condition:
-    """What the adaptive mode waits for, on the wire's clock."""
+    """A condition for which the adaptive mode waits, on the wire's clock."""
 
     account: Account
     lock: Any
@@ -605,69 +615,65 @@ class Condition:
         self.lock.release()
 
     def wait(self, seconds: float) -> None:
-        self.account.function.wire.sleep(max(seconds, 0.001))  # or it would wait for ever shorter times
+        self.account.function.wire.sleep(max(seconds, 0.001))  # otherwise the waits get shorter without an end
 
     def notify(self) -> None:
         pass
 
 
 def seconds_after_a_throttle(monkeypatch: pytest.MonkeyPatch, mode: str) -> float:
-    """How long a photo takes, ten minutes after one request was throttled, where there is one every minute."""
+    """Return how long a photo takes ten minutes after a throttled request, with one photo a minute."""
     minute = 0
     account = Account()
     clock = SimpleNamespace(time=lambda: 60 * minute + account.function.wire.seconds)
     conditions = SimpleNamespace(Lock=threading.Lock, Condition=lambda lock: Condition(account, lock))
-    monkeypatch.setattr("botocore.retries.bucket.time", clock)
-    monkeypatch.setattr("botocore.retries.bucket.threading", conditions)
+    monkeypatch.setattr(botocore.retries.bucket, "time", clock)
+    monkeypatch.setattr(botocore.retries.bucket, "threading", conditions)
     retries = {"mode": mode, "total_max_attempts": 3}
-    monkeypatch.setattr(
-        "classifier.services.Config",
-        lambda **options: Config(**options | ({"retries": retries} if "retries" in options else {})),
-    )
+    monkeypatch.setattr(services_module, "client_config", lambda: CLIENT_CONFIG().merge(Config(retries=retries)))
     account.restart()
-    account.function.wire.trouble = Blow("GetItem", the_fault("400 ThrottlingException", "GetItem"), Lasts.TRY)
+    throttled = fault_named("400 ThrottlingException", "GetItem")
+    account.function.wire.plan = OneFault("GetItem", throttled, Duration.TRY)
     for minute in range(10):  # noqa: B007 - the clock reads it
-        assert account.invoke(notification((account.put(NEW),)))
+        assert account.invoke(s3_event(account.put(NEW)))
     return account.function.wire.seconds
 
 
-def test_in_adaptive_mode_photos_would_wait_long_after_a_throttle(
+def test_photos_wait_in_adaptive_mode_long_after_a_throttled_request(
     monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
-    """One request that was throttled once slows down all others of its environment, for as long as that lives."""
+    """One throttled request slows down all later requests of its execution environment."""
     seconds = {mode: seconds_after_a_throttle(monkeypatch, mode) for mode in ("standard", "adaptive")}
 
     assert seconds["standard"] == 0
     assert seconds["adaptive"] > 1
-    record_property("wait in adaptive mode after a throttle, in seconds", round(seconds["adaptive"], 1))
+    record_property("wait in adaptive mode after a throttled request, in seconds", round(seconds["adaptive"], 1))
 
 
-# The stand-in for AWS.
+# AWS in memory.
 
 RECORD = Classification("a", Status.PENDING, Source.S3, datetime(2026, 1, 31, tzinfo=UTC), scores={})
-PLACE: Any = {"Bucket": BUCKET, "Key": f"{PREFIX}a b.png"}
+PLACE: Any = {"Bucket": BUCKET, "Key": object_key("a b.png")}
 STEPS: list[Callable[[Services], Any]] = [
-    lambda services: services.s3.get_object(**PLACE),
-    lambda services: services.s3.get_object(**PLACE, IfNoneMatch=f'"{etag_of(NEW)}"'),
-    lambda services: services.s3.get_object(**PLACE, IfNoneMatch=f'"{etag_of(OLD)}"'),
-    lambda services: services.s3.get_object(Bucket=BUCKET, Key="none"),
-    lambda services: services.s3.head_object(**PLACE),
-    lambda services: services.s3.head_object(Bucket=BUCKET, Key="none"),
+    lambda services: services.bucket.client.get_object(**PLACE),
+    lambda services: services.bucket.client.get_object(**PLACE, IfNoneMatch=f'"{etag_of(NEW)}"'),
+    lambda services: services.bucket.client.get_object(**PLACE, IfNoneMatch=f'"{etag_of(OLD)}"'),
+    lambda services: services.bucket.client.get_object(Bucket=BUCKET, Key="none"),
+    lambda services: services.bucket.client.head_object(**PLACE),
+    lambda services: services.bucket.client.head_object(Bucket=BUCKET, Key="none"),
     lambda services: services.records.read("a"),
-    lambda services: services.records.write(RECORD, Row("a", "never seen", None)),
-    lambda services: services.records.write(RECORD, Row("a", None, None)),
-    lambda services: services.records.write(RECORD, Row("a", None, None)),
+    lambda services: services.records.write(RECORD, Row("a", "never seen")),
+    lambda services: services.records.write(RECORD, Row("a")),
+    lambda services: services.records.write(RECORD, Row("a")),
     lambda services: services.records.write(RECORD, services.records.read("a")),
     lambda services: services.records.read("a"),
-    lambda services: services.records.create([replace(RECORD, id="b"), RECORD], RECORD.created_at),
-    lambda services: services.records.read("b"),
-    lambda services: services.records.create([replace(RECORD, id="b")], datetime(9999, 1, 31, tzinfo=UTC)),
+    lambda services: services.records.write(replace(RECORD, id="b"), Row("b"), datetime(9999, 1, 31, tzinfo=UTC)),
     lambda services: services.records.read("b"),
 ]
 
 
 def outcome(step: Callable[[Services], Any], services: Services) -> Any:
-    """What a step gives, without what is another every time."""
+    """Return the result of a step, without the parts that differ each time."""
     try:
         answer = step(services)
     except ClientError as error:
@@ -679,13 +685,13 @@ def outcome(step: Callable[[Services], Any], services: Services) -> Any:
     return (answer.classification, bool(answer.revision)) if isinstance(answer, Row) else answer
 
 
-def test_the_stand_in_for_aws_answers_as_moto_does(session: boto3.Session) -> None:
+def test_aws_in_memory_answers_as_moto_does(session: boto3.Session) -> None:
     account = Account()
-    account.cloud.objects[PLACE["Key"]] = NEW
+    account.aws.objects[PLACE["Key"]] = NEW
     answers = [outcome(step, account.services) for step in STEPS]
 
     with mock_aws():
         create_resources(session)
         services = Services.from_environment(os.environ)
-        services.s3.put_object(**PLACE, Body=NEW)
+        services.bucket.client.put_object(**PLACE, Body=NEW)
         assert answers == [outcome(step, services) for step in STEPS]

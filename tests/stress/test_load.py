@@ -14,9 +14,10 @@ import pytest
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
-from conftest import Scale, free_port
-from drawing import photo
-from running import System, eventually, is_healthy, running, start, status, workers_of
+from tests.support.scale import Scale
+from tests.support.ports import free_port
+from tests.support.drawings import photo
+from tests.support.local_system import System, is_healthy, running, start, status, wait_until, worker_pids
 
 Record = Callable[[str, object], None]
 PHOTOS = {"t-shirt": photo("t-shirt"), "pants": photo("pants"), None: b"just text"}
@@ -48,7 +49,7 @@ class Load:
         with ThreadPoolExecutor(SELLERS + CLIENTS) as pool:
             tasks = [pool.submit(self._upload, photos[number::SELLERS]) for number in range(SELLERS)]
             tasks += [pool.submit(self._poll, number) for number in range(CLIENTS)]
-            eventually(lambda: len(self.labels), lambda count: count >= self.uploads / 2, PATIENCE)
+            wait_until(lambda: len(self.labels), lambda count: count >= self.uploads / 2, PATIENCE)
             during()
             for task in tasks:
                 task.result()
@@ -91,12 +92,12 @@ def test_no_upload_is_lost_or_wrong_and_memory_stays(tmp_path: Path, scale: Scal
         half: list[int] = []
         began = time.monotonic()
 
-        load.run(during=lambda: half.append(memory_of(workers_of(system.process))))
+        load.run(during=lambda: half.append(memory_of(worker_pids(system.process))))
 
         took = time.monotonic() - began
         assert load.labels == load.expected()
         assert load.statuses == {200}
-        assert memory_of(workers_of(system.process)) < half[0] * 1.1
+        assert memory_of(worker_pids(system.process)) < half[0] * 1.1
     record_property("uploads", load.uploads)
     record_property("uploads a second", round(load.uploads / took))
     record_property("answers", len(load.answers))
@@ -111,7 +112,7 @@ def test_a_function_that_is_killed_in_the_middle_loses_nothing(
     with running(free_port(), free_port(), tmp_path / "output") as system:
         load = Load(system, scale.of(500, short=40))
 
-        load.run(during=lambda: os.kill(workers_of(system.process)[0], signal.SIGKILL))
+        load.run(during=lambda: os.kill(worker_pids(system.process)[0], signal.SIGKILL))
 
         assert load.labels == load.expected()
         assert load.statuses <= {200, 502}  # 502: whose request was being answered at that moment
@@ -124,7 +125,7 @@ def test_a_new_start_after_an_end_in_the_middle_is_empty_and_works(tmp_path: Pat
     port, aws_port = free_port(), free_port()
     process = start(port, aws_port, tmp_path / "first")
     system = System(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{aws_port}", tmp_path / "first")
-    eventually(lambda: is_healthy(process, system.url, system.output), bool, 60)
+    wait_until(lambda: is_healthy(process, system.url, system.output), bool, 60)
     system.upload("done.jpg", PHOTOS["pants"])
     system.classification("done.jpg", status("SUCCEEDED"))
     with ThreadPoolExecutor(1) as seller:

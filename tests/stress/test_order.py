@@ -4,7 +4,6 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -16,20 +15,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from moto import mock_aws
 
-from classifier.records import Classification, Conflict, Records, Row, _serialised
+from classifier.classification import Classification
+from classifier.keys import object_key
+from classifier.records import Conflict, Records, Row
 from classifier.services import Services
-from classifier.uploads import PREFIX
-from conftest import Scale
 from local.aws import BUCKET, TABLE, create_resources, new_session
-from world import World, faults
+from tests.support.scale import Scale
+from tests.support.simulation import Simulation, find_errors
 
-SEEDS = 8  # every other one has worlds with versions
-WORLDS = 50  # of each seed: the longer one lasts, the slower moto gets
+SEEDS = 8  # simulations of odd seeds have versions
+SIMULATIONS = 50  # of each seed: moto slows down as a simulation goes on
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Garbage is collected all the time here, and to look through all modules each time takes an eighth of the test."""
+def _exclude_modules_from_garbage_collection() -> Iterator[None]:
+    """The simulations make much garbage. To visit all modules at each collection would take an eighth of the time."""
     gc.collect()
     gc.freeze()
     yield
@@ -37,88 +37,92 @@ def _what_is_imported_stays() -> Iterator[None]:
 
 
 @contextmanager
-def world(session: boto3.Session, random: Random, unrest: float, *, versions: bool, keys: int = 2) -> Iterator[World]:
-    """One in an account of its own."""
+def simulate(
+    session: boto3.Session, random: Random, disturbance: float, *, versions: bool, keys: int = 2
+) -> Iterator[Simulation]:
+    """Run a simulation in an account of its own."""
     with mock_aws():
         create_resources(session)
-        # The world tells of its objects itself; nobody would empty the queue.
+        # The simulation makes its own events, and nobody would empty the queue.
         session.client("s3").put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
-        services = replace(Services.from_environment(os.environ), threads=1)  # for what a seed decides to happen again
+        services = Services.from_environment(os.environ)
         if versions:
-            services.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        made = World(services, random, unrest, tuple(f"{PREFIX}{number}.png" for number in range(keys)))
-        with made.watched():
-            yield made
+            services.bucket.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        names = tuple(object_key(f"{number}.png") for number in range(keys))
+        simulation = Simulation(services, random, disturbance, names)
+        with simulation.disturbed():
+            yield simulation
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_records_are_those_of_the_newest_objects(
+def test_each_record_is_of_the_newest_object(
     session: boto3.Session, scale: Scale, record_property: Callable[[str, object], None], seed: int
 ) -> None:
-    """And no photo is classified again but for a crash, or because somebody else was faster."""
+    """No photo is classified twice, except after a crash or a lost race."""
     random = Random(seed)
-    worlds = scale.of(WORLDS, short=1)
-    deliveries = scale.of(100_000 // (SEEDS * WORLDS), short=125)
-    for _ in range(worlds):
-        with world(session, random, unrest=0.1, versions=bool(seed % 2)) as made:
-            while made.counts["deliveries"] < deliveries:
-                for _ in range(5):  # to look costs as much as a round
-                    made.round()
-                assert faults(made) == []
+    deliveries = scale.of(100_000 // (SEEDS * SIMULATIONS), short=125)
+    for _ in range(scale.of(SIMULATIONS, short=1)):
+        with simulate(session, random, 0.1, versions=bool(seed % 2)) as simulation:
+            while simulation.counts["deliveries"] < deliveries:
+                for _ in range(5):  # to look for errors costs as much as a round
+                    simulation.round()
+                assert find_errors(simulation) == []
 
-            kills = made.counts["killed before a call"] + made.counts["killed after a call"]
-            assert made.model.answers <= made.counts["puts"] + made.counts["conflicts"] + kills
-        for name, count in made.counts.items():
+            counts = simulation.counts
+            kills = counts["killed before a call"] + counts["killed after a call"]
+            assert simulation.model.answers <= counts["puts"] + counts["conflicts"] + kills
+        for name, count in simulation.counts.items():
             record_property(name, count)
-        record_property("classified", made.model.answers)
+        record_property("classified", simulation.model.answers)
 
 
-def test_what_is_delivered_again_is_not_classified_again(session: boto3.Session) -> None:
-    """Nobody disturbs: each object that the function meets is classified once, however often it hears of it."""
-    with world(session, Random(0), unrest=0, versions=False) as made:
-        while made.counts["deliveries"] < 150:
-            made.round()
+def test_a_repeated_event_does_not_classify_again(session: boto3.Session) -> None:
+    """Without disturbance, each object is classified at most once, however many events name it."""
+    with simulate(session, Random(0), 0, versions=False) as simulation:
+        while simulation.counts["deliveries"] < 150:
+            simulation.round()
 
-        assert made.model.answers <= made.counts["puts"] < made.counts["deliveries"]
-        assert faults(made) == []
+        assert simulation.model.answers <= simulation.counts["puts"] < simulation.counts["deliveries"]
+        assert find_errors(simulation) == []
 
 
 class Sellers(RuleBasedStateMachine):
-    """Hypothesis decides what happens, and looks for the shortest way to a fault."""
+    """Lets hypothesis decide what happens, and look for the shortest way to an error."""
 
     session = new_session()
 
     @initialize(random=st.randoms(use_true_random=False), versions=st.booleans())
     def begin(self, random: Random, versions: bool) -> None:  # noqa: FBT001 - as hypothesis calls it
-        self.context = world(self.session, random, unrest=0.2, versions=versions)
-        self.world = self.context.__enter__()
+        self.context = simulate(self.session, random, 0.2, versions=versions)
+        self.simulation = self.context.__enter__()
 
     @rule()
     def put(self) -> None:
-        self.world.put()
+        self.simulation.put()
 
     @rule()
     def delete(self) -> None:
-        self.world.delete()
+        self.simulation.delete()
 
     @rule()
     def deliver(self) -> None:
-        self.world.deliver()
+        self.simulation.deliver()
 
     @rule()
-    def give_up(self) -> None:
-        self.world.give_up()
+    def deliver_failure(self) -> None:
+        self.simulation.deliver_failure()
 
     def teardown(self) -> None:
-        if hasattr(self, "world"):
+        if hasattr(self, "simulation"):
             try:
-                self.world.settle()
-                assert faults(self.world) == []
+                self.simulation.settle()
+                assert find_errors(self.simulation) == []
             finally:
                 self.context.__exit__(None, None, None)
 
 
-def test_hypothesis_finds_no_fault(scale: Scale) -> None:
+def test_hypothesis_finds_no_error(scale: Scale) -> None:
+    """The state machine raises if a settled simulation has a wrong record."""
     run_state_machine_as_test(
         Sellers,
         settings=settings(
@@ -131,11 +135,24 @@ def test_hypothesis_finds_no_fault(scale: Scale) -> None:
     )
 
 
-def write_unconditionally(records: Records, item: dict[str, Any], _: Row) -> None:
-    records._client.put_item(TableName=records._table, Item=_serialised(item))  # noqa: SLF001
+# Without a guard.
+
+WRITE, MARK_REMOVED = Records.write, Records.mark_removed
 
 
-def forget_removed(records: Records, replacing: Row, _: datetime) -> None:
+def write_unconditionally(
+    records: Records, classification: Classification, replacing: Row, expires_at: datetime | None = None
+) -> None:
+    """Replace the row whatever it is now."""
+    records.update(replacing.id, lambda row: WRITE(records, classification, row, expires_at))
+
+
+def mark_removed_unconditionally(records: Records, replacing: Row, expires_at: datetime) -> None:
+    records.update(replacing.id, lambda row: MARK_REMOVED(records, row, expires_at))
+
+
+def delete_row(records: Records, replacing: Row, _: datetime) -> None:
+    """Delete the row, on the same condition, where a tombstone would be written."""
     if replacing.revision:
         seen = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": {":seen": replacing.revision}}
         table: Any = boto3.resource("dynamodb").Table(TABLE)
@@ -145,34 +162,36 @@ def forget_removed(records: Records, replacing: Row, _: datetime) -> None:
             raise Conflict from error
 
 
-def write_only_news(
+def write_only_changes(
     records: Records, classification: Classification, replacing: Row, expires_at: datetime | None = None
 ) -> None:
     if classification is not replacing.classification:
         WRITE(records, classification, replacing, expires_at)
 
 
-WRITE = Records.write
-
-
 @pytest.mark.parametrize(
-    ("guard", "stand_in", "seed"),  # one that does not take long
+    ("stand_ins", "seed"),  # a seed with which it takes little time
     [
-        pytest.param("_put", write_unconditionally, 10, id="the condition of each write"),
-        pytest.param("mark_removed", forget_removed, 37, id="the tombstone of a deleted photo"),
-        pytest.param("write", write_only_news, 15, id="the write of a record that is up to date"),
+        pytest.param(
+            {"write": write_unconditionally, "mark_removed": mark_removed_unconditionally},
+            5,
+            id="the condition of each write",
+        ),
+        pytest.param({"mark_removed": delete_row}, 37, id="the tombstone of a deleted photo"),
+        pytest.param({"write": write_only_changes}, 15, id="the write of a record that is up to date"),
     ],
 )
-def test_without_a_guard_records_go_wrong(
-    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, guard: str, stand_in: Callable[..., None], seed: int
+def test_records_go_wrong_without_a_guard(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, stand_ins: dict[str, Callable[..., None]], seed: int
 ) -> None:
-    """What the tests above would see, were it not there."""
-    monkeypatch.setattr(Records, guard, stand_in)
+    """The tests above would see it."""
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(Records, name, stand_in)
 
-    with world(session, Random(seed), unrest=0.3, versions=False, keys=1) as made:
-        while made.counts["deliveries"] < 20_000:
-            made.round()
-            if faults(made):
+    with simulate(session, Random(seed), 0.3, versions=False, keys=1) as simulation:
+        while simulation.counts["deliveries"] < 20_000:
+            simulation.round()
+            if find_errors(simulation):
                 return
 
-    pytest.fail("nothing went wrong")
+    pytest.fail("no record went wrong")

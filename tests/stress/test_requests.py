@@ -19,18 +19,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api_events import api_event
+from tests.support.events import api_event
 from classifier import api as api_module
 from classifier import app
 from classifier.records import Classification, Source, Status
 from classifier.services import Services
 from classifier.telemetry import logger
-from conftest import CREDENTIALS, ROOT, Api, Scale, free_port, having
-from drawing import encoded, garment, photo
-from listings import record, store
+from tests.support.environment import CREDENTIALS
+from tests.support.paths import ROOT
+from tests.support.api import Api
+from tests.support.scale import Scale
+from tests.support.ports import free_port
+from tests.support.services import replace_parts
+from tests.support.drawings import encoded, garment, photo
+from tests.support.listings import record, store
 from local.function import Context
-from photo_server import PhotoServer
-from running import System, running
+from tests.support.photo_server import PhotoServer
+from tests.support.local_system import System, running
 
 Record = Callable[[str, object], None]
 
@@ -398,7 +403,7 @@ def log_of_everything(
         api_event("GET", "/health", headers=secret_header),
         {"unknown": SECRET},
     ]
-    broken = having(services, records=None)
+    broken = replace_parts(services, records=None)
     for event, used in [*((event, services) for event in events), *((event, broken) for event in events)]:
         monkeypatch.setattr(app, "_services", lambda used=used: used)
         with suppress(Exception):  # Lambda's own report of an error holds its message, which callers see anyway

@@ -1,7 +1,7 @@
-"""A run of training to `model/`: what is checked, calibrated, measured and written."""
+"""Publishing a run: what is checked, calibrated, measured and written."""
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,22 @@ from classifier.description import Description
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
-from conftest import ROOT
-from drawing import encoded, garment
+from tests.support.drawings import encoded, garment
+from tests.support.paths import ROOT
 from training.calibration import Calibration
 from training.dataset import DatasetError, Split, read_split
-from training.evaluate import Evaluation
-from training.publish import PublishError, describe, publish
+from training.evaluation import Evaluation
+from training.model_description import ModelDescription, NetworkFile
+from training.publish import PublishError, publish
 from training.recipe import Recipe
 from training.report import write_report
-from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE, seed_logits_file
+from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE, TrainingRecord, seed_logits_file
 
 LABELS = Description.read(ROOT / "model").labels
 
 
 def write_photos(folder: Path, labels: tuple[str, ...] = LABELS) -> None:
-    """Two drawn photos for each label; only those of pants and t-shirts look like theirs."""
+    """Write two drawn photos for each label. Only those of pants and t-shirts show their label."""
     for label in labels:
         (folder / label).mkdir(parents=True)
         kind = label if label in {"pants", "t-shirt"} else "pants"
@@ -35,18 +36,29 @@ def write_photos(folder: Path, labels: tuple[str, ...] = LABELS) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, model: Model) -> Path:
-    """What training would leave, had it trained the committed network on the drawn photos in `tmp_path/data`.
+def record(model: Model) -> TrainingRecord:
+    """The record of a run with two folds and two seeds, on twenty photos."""
+    recipe = Recipe.load(ROOT / "training" / "recipe.toml")
+    return TrainingRecord(
+        labels=LABELS,
+        recipe=replace(recipe, size=model.description.input_size, folds=2, seeds=2),
+        photos=20,
+        data_sha256="0" * 64,
+        weights="imagenet",
+        packages={"keras": "3.15.1"},
+    )
 
-    Two folds, each of one photo of every label.
+
+@pytest.fixture
+def run(tmp_path: Path, model: Model, record: TrainingRecord) -> Path:
+    """A run on the drawn photos in `tmp_path/data` in which every network is the committed one.
+
+    Each fold has one photo of each label.
     """
     data = tmp_path / "data"
     write_photos(data / "train")
     run = tmp_path / "run"
-    size = model.description.input_size
-    recipe = asdict(replace(Recipe.read(ROOT / "training" / "recipe.toml"), size=size, folds=2, seeds=2))
-    record = {"labels": LABELS, "recipe": recipe, "photos": 20, "weights": "imagenet"}
-    split = read_split(data / "train", size)
+    split = read_split(data / "train", record.recipe.size)
     names = [path.relative_to(data).as_posix() for path in split.files]
     logits = np.stack([model.outputs(image).logits for image in split.images])
     for name, kept in {"fold-1": slice(0, None, 2), "fold-2": slice(1, None, 2), "final": slice(None)}.items():
@@ -56,40 +68,38 @@ def run(tmp_path: Path, model: Model) -> Path:
         np.save(seed_logits_file(run / name, 1), logits[kept])
         np.save(seed_logits_file(run / name, 2), -logits[kept])
         (run / name / PHOTOS_FILE).write_text(json.dumps(names[kept]))
-    (run / RECORD_FILE).write_text(json.dumps(record))
+    (run / RECORD_FILE).write_text(json.dumps(asdict(record)))
     variant = {"size": 224, "precision": "int8", "bytes": 2_600_000, "runtime": "tflite_runtime"}
     measured = {"accuracy": 0.85, "accuracy_mirrored": 0.86, "milliseconds": 38.0}
-    refused = dict.fromkeys(measured)
-    (run / VARIANTS_FILE).write_text(json.dumps([variant | measured, variant | refused]))
+    (run / VARIANTS_FILE).write_text(json.dumps([variant | measured, variant | dict.fromkeys(measured)]))
     return run
 
 
-def test_the_version_names_all_that_decides_an_answer(run: Path) -> None:
-    """A backfill classifies again what another version has classified, also when only the calibration is new."""
-    record = json.loads((run / RECORD_FILE).read_text())
-    network = run / "final" / "clothing.tflite"
-    calibration = Calibration(1.0, (0.0,) * len(LABELS), 0.5, 0.5)
+def test_the_version_changes_with_everything_that_changes_predictions(record: TrainingRecord) -> None:
+    """Batch Operations classifies again what another version has classified, also if only the calibration changed."""
+    description = ModelDescription(
+        training=record,
+        network=NetworkFile("0" * 64, 1),
+        calibration=Calibration(1.0, (0.0,) * len(LABELS), 0.5, 0.5),
+        conversion_error=0.0,
+        fold_accuracies=(),
+        seed_accuracies=(),
+        metrics={},
+    )
+    changed = [
+        replace(description, network=NetworkFile("1" * 64, 1)),
+        replace(description, calibration=replace(description.calibration, biases=(0.1,) * len(LABELS))),
+        replace(description, training=replace(record, labels=LABELS[::-1])),
+    ]
 
-    versions = {
-        describe(network, record, calibrated)["version"]
-        for calibrated in (calibration, replace(calibration, biases=(0.1,) * len(LABELS)), calibration)
-    }
-
-    assert len(versions) == 2
-
-
-def test_the_committed_version_is_that_of_the_committed_network_and_calibration() -> None:
-    content = json.loads((ROOT / "model" / "model.json").read_text())
-    calibration = Calibration(**{field.name: content[field.name] for field in fields(Calibration)})
-    record = content["training"] | {"labels": content["labels"]}
-
-    assert describe(ROOT / "model" / "clothing.tflite", record, calibration)["version"] == content["version"]
+    assert len({description.version, *(other.version for other in changed)}) == 4
+    assert replace(description, training=replace(record, photos=21)).version == description.version
 
 
 def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "data", tmp_path / "out")
 
-    model = Model.read(tmp_path / "out")
+    model = Model.load(tmp_path / "out")
     scores = model.predict(decode(encoded(garment("t-shirt")), model.description.input_size, Limits()).pixels).scores
 
     assert max(scores, key=scores.__getitem__) == "t-shirt"
@@ -98,7 +108,7 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     card = (tmp_path / "out" / "README.md").read_text()
     assert model.description.version in card
     assert "| senders held out of training | 20 | 0.200 |" in card
-    assert "| pictures | largest probability | energy | familiarity |" in card
+    assert "| images | largest probability | energy | familiarity |" in card
     assert "| noise | 100% |" in card
     assert "| tflite_runtime | 224 | int8 | 2.6 | 0.850 | 0.860 | 38.0 |" in card
     assert "| tflite_runtime | 224 | int8 | 2.6 | does not load |  |  |" in card
@@ -110,43 +120,44 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     assert content["training"]["weights"] == "imagenet"
 
 
-def test_the_test_photos_are_measured_where_they_are(run: Path, tmp_path: Path) -> None:
+def test_the_model_is_evaluated_on_test_photos(run: Path, tmp_path: Path) -> None:
     write_photos(tmp_path / "data" / "test", labels=("hat", "t-shirt"))
 
     description = publish(run, tmp_path / "data", tmp_path / "out")
 
-    assert description["metrics"]["test"]["n"] == 4
-    assert description["metrics"]["test"]["accuracy"] == 0.5
+    assert description.metrics["test"].n == 4
+    assert description.metrics["test"].accuracy == 0.5
     assert (tmp_path / "out" / "report" / "test" / "README.md").is_file()
 
 
-def test_the_clothes_of_children_are_measured_apart(run: Path, tmp_path: Path) -> None:
-    """A table of senders tells which they are; every photo is called `1` or `2` here, so all are."""
-    (tmp_path / "data" / "senders.csv").write_text("image,sender_id,kids\n1,7,True\n2,8,True\n")
+def test_childrens_clothes_have_metrics_of_their_own(run: Path, tmp_path: Path) -> None:
+    """Of each label, photo `1` shows them and photo `2` does not."""
+    (tmp_path / "data" / "senders.csv").write_text("image,sender_id,kids\n1,7,True\n2,8,False\n")
 
-    metrics = publish(run, tmp_path / "data", tmp_path / "out")["metrics"]
+    metrics = publish(run, tmp_path / "data", tmp_path / "out").metrics
 
-    assert metrics["held_out_kids"] == metrics["held_out"]
+    assert (metrics["held_out"].n, metrics["held_out_kids"].n) == (20, 10)
+    assert metrics["held_out_kids"].accuracy == 0.2
 
 
-def test_a_network_that_does_not_agree_with_the_trained_one_is_not_published(run: Path, tmp_path: Path) -> None:
+def test_a_network_that_differs_from_the_keras_network_is_not_published(run: Path, tmp_path: Path) -> None:
     logits = np.load(run / "fold-2" / LOGITS_FILE)
     np.save(run / "fold-2" / LOGITS_FILE, logits[:, ::-1])
 
-    with pytest.raises(PublishError, match="differs"):
+    with pytest.raises(PublishError, match="differ by"):
         publish(run, tmp_path / "data", tmp_path / "out")
 
-    assert not (tmp_path / "out").exists(), "what was there before is better than half a model"
+    assert not (tmp_path / "out").exists()
 
 
-def test_other_photos_than_those_of_the_run_are_told(run: Path, tmp_path: Path) -> None:
+def test_a_missing_photo_of_the_run_is_an_error(run: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "train" / "dress" / "1.jpg").unlink()
 
     with pytest.raises(DatasetError, match=r"there is no .*dress/1\.jpg"):
         publish(run, tmp_path / "data", tmp_path / "out")
 
 
-def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
+def test_the_report_has_metrics_and_plots(run: Path, tmp_path: Path) -> None:
     publish(run, tmp_path / "data", tmp_path / "out")
 
     report = tmp_path / "out" / "report" / "held_out"
@@ -163,7 +174,7 @@ def test_the_report_shows_what_was_measured(run: Path, tmp_path: Path) -> None:
         assert sheet.size == (1200, 3 * 234), "sixteen mistakes in rows of six"
 
 
-def test_a_model_without_mistakes_has_an_empty_sheet(tmp_path: Path) -> None:
+def test_a_report_without_mistakes_is_written(tmp_path: Path) -> None:
     split = Split(("a", "b"), (Path("a/1"), Path("b/1")), np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]))
 
     write_report(tmp_path, "Perfect", Evaluation(split, np.eye(2), np.array([True, True])))

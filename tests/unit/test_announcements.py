@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from api_events import s3_event
+from tests.support.events import s3_event
 from classifier.announcements import News, announce
 from classifier.errors import Busy
 from classifier.services import Services
-from conftest import Api, Bucket, handle, having
-from drawing import photo
-from listings import record
+from tests.support.api import Api, handle
+from tests.support.bucket import Bucket
+from tests.support.services import replace_parts
+from tests.support.drawings import photo
+from tests.support.listings import record
 from local.announcements import told
 from local.aws import Resources
 
@@ -91,7 +93,7 @@ def test_a_bus_that_does_not_take_an_event_is_tried_again(announcing: Services) 
             return {"FailedEntryCount": 1}
 
     with pytest.raises(Busy):
-        announce(News.CLASSIFIED, record(1), having(announcing, events=Events()))
+        announce(News.CLASSIFIED, record(1), replace_parts(announcing, events=Events()))
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,20 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from openapi_spec_validator import validate
 
-from api_events import api_event
+from tests.support.events import api_event
 from classifier import uploads
 from classifier.api import _resolver
 from classifier.download import Downloader
 from classifier.model import Model
 from classifier.records import Classification, Conflict, Source, Status
 from classifier.services import Services
-from conftest import Api, Bucket, error_kinds, handle, having
-from drawing import encoded, garment, photo
+from tests.support.api import Api, handle
+from tests.support.bucket import Bucket
+from tests.support.errors import error_kinds
+from tests.support.services import replace_parts
+from tests.support.drawings import encoded, garment, photo
 from local.aws import BUCKET
-from photo_server import PhotoServer
+from tests.support.photo_server import PhotoServer
 
 T_SHIRT = photo("t-shirt")
 KEY, ID = "uploads/listing-42/front.jpg", "listing-42/front.jpg"
@@ -213,7 +216,7 @@ def test_what_a_url_gives_is_judged(api: Api, photo_server: PhotoServer, path: s
 
 
 def test_urls_on_loopback_are_refused_but_in_the_local_system(api: Api, photo_server: PhotoServer) -> None:
-    strict = Api(having(api.services, downloader=Downloader(max_bytes=10**7)))
+    strict = Api(replace_parts(api.services, downloader=Downloader(max_bytes=10**7)))
 
     answer = strict.request("POST", "/predict", {"url": photo_server.serve("/photo.jpg", T_SHIRT)})
 
@@ -402,7 +405,7 @@ def test_health_is_500_when_it_does_not(api: Api) -> None:
         def check(self) -> None:
             raise RuntimeError("tensor /var/task/secret")
 
-    services = having(api.services, model=Broken())
+    services = replace_parts(api.services, model=Broken())
 
     assert_error(Api(services).request("GET", "/health"), 500, "internal_error")
 
@@ -487,7 +490,7 @@ def test_faults_behind_the_api_are_told_apart_and_leak_nothing(
         def read(self, _: str) -> None:
             raise error
 
-    answer = Api(having(api.services, records=Records())).request("GET", "/classifications/a.jpg")
+    answer = Api(replace_parts(api.services, records=Records())).request("GET", "/classifications/a.jpg")
 
     assert_error(answer, status, code)
     assert "secret" not in answer.body

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from PIL import Image
 
-from api_events import api_event
+from tests.support.events import api_event
 from classifier.app import NoEndpoint, lambda_handler
 from classifier.errors import InvalidRequest
 from classifier.records import Status
 from classifier.services import Services
 from classifier.telemetry import flush_metrics
-from conftest import ROOT, Api, Bucket, free_port, handle
-from drawing import encoded, photo
+from tests.support.paths import ROOT
+from tests.support.api import Api, handle
+from tests.support.bucket import Bucket
+from tests.support.ports import free_port
+from tests.support.drawings import encoded, photo
 from local.aws import Resources
 from local.function import Context
-from photo_server import PhotoServer
+from tests.support.photo_server import PhotoServer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

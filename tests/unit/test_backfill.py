@@ -7,8 +7,9 @@ from botocore.exceptions import ClientError
 
 from classifier.backfill import handle_batch_job
 from classifier.services import Services
-from conftest import Bucket, having
-from drawing import photo
+from tests.support.bucket import Bucket
+from tests.support.services import replace_parts
+from tests.support.drawings import photo
 
 
 def job(*keys: str) -> dict[str, Any]:
@@ -45,6 +46,6 @@ def test_what_may_pass_is_tried_again_and_nothing_else(
         def get_object(self, **_: object) -> None:
             raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")  # type: ignore[typeddict-item]
 
-    answer = handle_batch_job(job("uploads/a.jpg"), having(services, s3=S3()))
+    answer = handle_batch_job(job("uploads/a.jpg"), replace_parts(services, s3=S3()))
 
     assert answer["results"][0]["resultCode"] == f"{expected}Failure"

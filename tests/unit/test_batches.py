@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from api_events import s3_event
+from tests.support.events import s3_event
 from classifier.batches import verdict
 from classifier.confirmations import confirmed
 from classifier.errors import Busy
 from classifier.records import Classification, Conflict, Image, Row
 from classifier.services import Services
 from classifier.telemetry import flush_metrics
-from conftest import Api, Bucket, handle
-from drawing import photo
-from listings import record, store, unfinished
+from tests.support.api import Api, handle
+from tests.support.bucket import Bucket
+from tests.support.drawings import photo
+from tests.support.listings import record, store, unfinished
 
 
 def approximately(label: str, confidence: float) -> Any:

@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from api_events import s3_event
+from tests.support.events import s3_event
 from classifier import structure
 from classifier.classify import Origin, classify
 from classifier.records import Source
 from classifier.services import MEGABYTES_OF_A_PROCESSOR, Services
 from classifier.telemetry import Stopwatch, flush_metrics
-from conftest import Bucket, handle
-from drawing import encoded, photo
+from tests.support.bucket import Bucket
+from tests.support.api import handle
+from tests.support.drawings import encoded, photo
 
 PATIENCE = 10  # seconds
 

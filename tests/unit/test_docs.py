@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from conftest import ROOT
+from tests.support.paths import ROOT
 
 TESTS = ROOT / "tests"
 

@@ -10,7 +10,7 @@ import pytest
 
 from classifier.download import Downloader, is_public
 from classifier.errors import ImageTooLarge, UrlNotAllowed, UrlUnreachable
-from photo_server import PhotoServer
+from tests.support.photo_server import PhotoServer
 
 LOCAL = Downloader(max_bytes=100_000, allow_loopback=True, seconds=5)
 STRICT = Downloader(max_bytes=100_000)
@@ -67,7 +67,7 @@ def redirecting(photo_server: PhotoServer, path: str, location: str) -> str:
         request.send_header("Content-Length", "0")
         request.end_headers()
 
-    return photo_server.answer(path, respond)
+    return photo_server.set_handler(path, respond)
 
 
 def test_redirects_are_followed(photo_server: PhotoServer) -> None:
@@ -241,7 +241,7 @@ def test_an_endless_body_is_cut_off(photo_server: PhotoServer) -> None:
             request.wfile.write(bytes(65536))
 
     with pytest.raises(ImageTooLarge):
-        LOCAL.fetch(photo_server.answer("/p", _until_closed(respond)))
+        LOCAL.fetch(photo_server.set_handler("/p", _until_closed(respond)))
 
 
 def _until_closed(respond: Any) -> Any:
@@ -271,7 +271,7 @@ def test_a_server_that_sends_byte_by_byte_is_given_up_in_time(photo_server: Phot
 
     started = time.monotonic()
     with pytest.raises(UrlUnreachable):
-        Downloader(100_000, allow_loopback=True, seconds=0.4).fetch(photo_server.answer("/p", _until_closed(drip)))
+        Downloader(100_000, allow_loopback=True, seconds=0.4).fetch(photo_server.set_handler("/p", _until_closed(drip)))
 
     assert time.monotonic() - started < 2
 
@@ -309,7 +309,7 @@ def test_a_body_shorter_than_stated_is_no_photo(photo_server: PhotoServer) -> No
         request.close_connection = True
 
     with pytest.raises(UrlUnreachable):
-        LOCAL.fetch(photo_server.answer("/p", respond))
+        LOCAL.fetch(photo_server.set_handler("/p", respond))
 
 
 def test_statuses_other_than_200_are_told(photo_server: PhotoServer) -> None:
@@ -340,7 +340,7 @@ def test_a_server_that_speaks_no_http_is_unreachable(photo_server: PhotoServer) 
         request.close_connection = True
 
     with pytest.raises(UrlUnreachable):
-        LOCAL.fetch(photo_server.answer("/p", respond))
+        LOCAL.fetch(photo_server.set_handler("/p", respond))
 
 
 def test_a_server_without_a_trusted_certificate_is_unreachable(photo_server: PhotoServer) -> None:

@@ -14,8 +14,8 @@ from classifier.cursors import opened, sealed
 from classifier.errors import InvalidRequest
 from classifier.records import Classification, Filter, Records, Status
 from classifier.services import Services
-from conftest import Answer, Api
-from listings import START, record, store, unfinished
+from tests.support.api import Answer, Api
+from tests.support.listings import START, record, store, unfinished
 
 
 @pytest.fixture

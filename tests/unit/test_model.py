@@ -13,8 +13,8 @@ from PIL import Image
 from classifier.limits import Limits
 from classifier.model import Model, Outputs, softmax
 from classifier.photos import decode
-from conftest import ROOT
-from drawing import encoded, garment, photo
+from tests.support.paths import ROOT
+from tests.support.drawings import encoded, garment, photo
 from training.unfamiliar import unfamiliar_pictures
 
 LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")

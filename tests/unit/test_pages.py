@@ -1,4 +1,4 @@
-"""The pages: what a browser is told beside them, and that they load nothing from elsewhere."""
+"""The pages' headers and escaping, and that pages load nothing from other servers."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from classifier.pages import page
-from conftest import ROOT, Api
+from tests.support.api import Api
+from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "functions" / "classifier" / "pages").glob("*.html"))
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_a_page_comes_with_a_strict_policy(api: Api, path: str) -> None:
+def test_a_page_has_a_strict_content_security_policy(api: Api, path: str) -> None:
     answer = api.request("GET", path)
 
     assert answer.status == 200
@@ -23,10 +24,9 @@ def test_a_page_comes_with_a_strict_policy(api: Api, path: str) -> None:
     assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy["style-src"])
 
 
-def test_photos_may_go_to_the_bucket_and_nowhere_else(api: Api) -> None:
-    form = api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}).json["items"][
-        0
-    ]
+def test_the_seller_s_page_may_connect_only_to_the_api_and_the_bucket(api: Api) -> None:
+    files = [{"name": "a.jpg", "content_type": "image/jpeg"}]
+    (form,) = api.request("POST", "/uploads", {"files": files}).json["items"]
 
     policy = api.request("GET", "/").headers["content-security-policy"]
 
@@ -36,20 +36,20 @@ def test_photos_may_go_to_the_bucket_and_nowhere_else(api: Api) -> None:
 
 
 @pytest.mark.parametrize("stage", [None, "prod"])
-def test_a_page_finds_the_api_behind_a_stage(api: Api, stage: str | None) -> None:
+def test_a_page_has_the_stage_s_prefix_of_the_api(api: Api, stage: str | None) -> None:
     body = api.request("GET", "/", stage=stage).body
 
     assert f'<meta name="api" content="{"/prod" if stage else ""}">' in body
 
 
-def test_what_is_put_into_a_page_is_escaped() -> None:
+def test_the_prefix_in_a_page_is_escaped() -> None:
     html, _ = page("seller", '"><script>')
 
     assert '"><script>' not in html.partition("<style>")[0]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_page_loads_nothing_from_elsewhere(file: Path) -> None:
+def test_a_page_loads_nothing_from_other_servers(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
 
     assert not re.search(r"""(src|href)=["'](https?:)?//""", text)

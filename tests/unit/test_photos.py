@@ -13,7 +13,7 @@ from PIL import Image
 from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
 from classifier.photos import FORMATS, decode, is_known_format
-from drawing import encoded, garment, photo
+from tests.support.drawings import encoded, garment, photo
 
 SIZE = 32
 LIMITS = Limits()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from api_events import api_event
-from conftest import ROOT
-from drawing import photo
-from photo_server import PhotoServer
+from tests.support.events import api_event
+from tests.support.paths import ROOT
+from tests.support.drawings import photo
+from tests.support.photo_server import PhotoServer
 
 HEAVY = ("numpy", "PIL", "pillow_heif", "tflite_runtime", "ai_edge_litert")
 PROGRAM = """

@@ -10,9 +10,9 @@ from classifier import structure
 from classifier.errors import ImageTooLarge, UnreadableImage
 from classifier.limits import Limits
 from classifier.photos import decode
-from drawing import encoded, photo
-from hostile_photos import tiled_heic
-from photo_files import box, flat_webp, jpeg, rle_bmp, said_to_be, segment, with_segments
+from tests.support.drawings import encoded, photo
+from tests.support.hostile_photos import tiled_heic
+from tests.support.photo_files import box, flat_webp, jpeg, rle_bmp, with_stated_size, segment, with_segments
 
 LIMITS = Limits()
 SMALL = Image.new("RGB", (64, 64))
@@ -57,7 +57,7 @@ def test_a_phones_48_megapixels_are_read() -> None:
     ids=["short", "long", "to the end"],
 )
 def test_a_box_is_read_however_its_length_is_written(written: Callable[[bytes], bytes]) -> None:
-    data = said_to_be((8000, 8000), encoded(SMALL, "HEIF"))
+    data = with_stated_size((8000, 8000), encoded(SMALL, "HEIF"))
     start = data.index(b"meta") - 4
     length = int.from_bytes(data[start : start + 4])
 

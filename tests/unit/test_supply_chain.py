@@ -6,7 +6,7 @@ from importlib.metadata import requires, version
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import ROOT
+from tests.support.paths import ROOT
 
 
 def requirements(file: str) -> dict[str, Requirement]:

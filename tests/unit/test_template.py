@@ -1,4 +1,4 @@
-"""The template against the code."""
+"""The template and `samconfig.toml` match the code and the docs."""
 
 import inspect
 import json
@@ -12,11 +12,11 @@ import pytest
 from botocore.validate import ParamValidator
 
 from classifier import settings as settings_module
+from classifier.keys import UPLOAD_PREFIX
 from classifier.limits import Limits
-from classifier.uploads import PREFIX
-from conftest import ROOT
 from local.aws import BUCKET, TABLE
 from local.template import read_template
+from tests.support.paths import ROOT
 
 TEMPLATE = read_template()
 RESOURCES = TEMPLATE["Resources"]
@@ -30,15 +30,15 @@ def settings_in_code() -> set[str]:
     return set(re.findall(r'(?:reader\.[a-z_]+|environment\.get)\("([A-Z_]+)"', source))
 
 
-def test_the_function_is_given_every_setting_and_no_other() -> None:
-    """MODEL_DIR stands in the Dockerfile, which puts the model there; loopback URLs are for the local system alone."""
-    own = {name for name in VARIABLES if not name.startswith(("POWERTOOLS_", "AWS_"))}
+def test_the_function_gets_every_setting_and_no_other() -> None:
+    """The Dockerfile sets MODEL_DIR, and only the local system sets ALLOW_LOOPBACK_URLS."""
+    settings = {name for name in VARIABLES if not name.startswith(("POWERTOOLS_", "AWS_"))}
 
-    assert own == settings_in_code() - {"MODEL_DIR", "ALLOW_LOOPBACK_URLS"}
+    assert settings == settings_in_code() - {"MODEL_DIR", "ALLOW_LOOPBACK_URLS"}
     assert "ENV MODEL_DIR=" in (ROOT / "functions" / "classifier" / "Dockerfile").read_text()
 
 
-def test_the_defaults_of_the_limits_are_the_code_s() -> None:
+def test_the_default_limits_match_the_code() -> None:
     parameters = TEMPLATE["Parameters"]
     default = Limits()
 
@@ -51,13 +51,13 @@ def allowed_actions() -> set[str]:
     actions = set()
     for policy in FUNCTION["Policies"]:
         for statement in policy["Statement"]:
-            named = statement["Action"]
-            actions |= set(named if isinstance(named, list) else [named])
+            action = statement["Action"]
+            actions |= set(action if isinstance(action, list) else [action])
     return actions
 
 
-# What each call of the SDK needs. A presigned form is honoured if its signer may put objects; and without ListBucket,
-# S3 answers 403 instead of 404 where there is no object.
+# The IAM actions that each SDK call needs. A presigned form works only if its signer may put objects. Without
+# ListBucket, S3 answers 403 instead of 404 for a missing object.
 ACTIONS_BY_CALL = {
     "get_object": {"s3:GetObject", "s3:ListBucket"},
     "head_object": {"s3:GetObject", "s3:ListBucket"},
@@ -66,28 +66,27 @@ ACTIONS_BY_CALL = {
     "put_item": {"dynamodb:PutItem"},
     "query": {"dynamodb:Query"},
     "put_events": {"events:PutEvents"},
-    "transact_write_items": {"dynamodb:PutItem"},
 }
 
 
-def test_the_function_may_do_what_its_code_calls_and_nothing_else() -> None:
-    calls = set(re.findall(r"(?:s3|_client|services\.events)\.([a-z_]+)\(", "\n".join(SOURCES.values())))
+def test_the_function_has_exactly_the_permissions_that_its_code_needs() -> None:
+    calls = set(re.findall(r"(?:self\.client|services\.eventbridge)\.([a-z_]+)\(", "\n".join(SOURCES.values())))
 
     assert calls == set(ACTIONS_BY_CALL)
     assert allowed_actions() == set().union(*ACTIONS_BY_CALL.values())
     assert not any("*" in action for action in allowed_actions())
 
 
-def test_the_bucket_triggers_the_function_for_what_comes_and_what_goes() -> None:
+def test_the_bucket_triggers_the_function_on_creation_and_removal() -> None:
     trigger = FUNCTION["Events"]["Uploads"]["Properties"]
 
     assert trigger["Bucket"] == {"Ref": "UploadsBucket"}
     assert set(trigger["Events"]) == {"s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"}
-    assert trigger["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": PREFIX}]
+    assert trigger["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": UPLOAD_PREFIX}]
 
 
 def test_the_function_names_the_bucket_without_referring_to_it() -> None:
-    """A reference would be a circle: the bucket's notification refers to the function."""
+    """A reference would be a circular dependency, because the bucket's notification refers to the function."""
 
     def references(value: Any) -> set[str]:
         if isinstance(value, dict):
@@ -101,7 +100,7 @@ def test_the_function_names_the_bucket_without_referring_to_it() -> None:
     assert VARIABLES["BUCKET_NAME"] == RESOURCES["UploadsBucket"]["Properties"]["BucketName"]
 
 
-def test_failed_events_come_back_through_the_queue() -> None:
+def test_failed_events_return_through_the_queue() -> None:
     destination = FUNCTION["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
     source = FUNCTION["Events"]["Failures"]["Properties"]
 
@@ -111,16 +110,16 @@ def test_failed_events_come_back_through_the_queue() -> None:
     assert RESOURCES["FailureQueue"]["Properties"]["VisibilityTimeout"] >= 6 * FUNCTION["Timeout"]
 
 
-def test_the_bucket_is_private_encrypted_and_tidied_up() -> None:
+def test_the_bucket_is_private_and_encrypted_and_deletes_old_photos() -> None:
     bucket = RESOURCES["UploadsBucket"]["Properties"]
 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]
     assert [rule["AllowedMethods"] for rule in bucket["CorsConfiguration"]["CorsRules"]] == [["POST"]]
-    assert any(rule.get("Prefix") == PREFIX for rule in bucket["LifecycleConfiguration"]["Rules"])
+    assert any(rule.get("Prefix") == UPLOAD_PREFIX for rule in bucket["LifecycleConfiguration"]["Rules"])
 
 
-def test_the_bucket_is_spoken_to_over_tls_alone() -> None:
+def test_the_bucket_requires_tls() -> None:
     (statement,) = (
         statement
         for statement in RESOURCES["UploadsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
@@ -131,8 +130,8 @@ def test_the_bucket_is_spoken_to_over_tls_alone() -> None:
     assert statement["Condition"]["Bool"] == {"aws:SecureTransport": "false"}
 
 
-def test_the_api_asks_for_keys_and_is_throttled() -> None:
-    """But for its health, which load balancers and alarms ask for, and for the pages, which browsers open."""
+def test_the_api_requires_keys_and_throttles_requests() -> None:
+    """The health check, which load balancers and alarms call, and the pages, which browsers open, need no key."""
     api = RESOURCES["Api"]["Properties"]
     routes = {name: event["Properties"] for name, event in FUNCTION["Events"].items() if event["Type"] == "Api"}
 
@@ -147,7 +146,7 @@ def test_the_api_asks_for_keys_and_is_throttled() -> None:
     assert api["MethodSettings"][0]["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
 
 
-def test_the_table_is_as_the_code_uses_it() -> None:
+def test_the_table_matches_the_code() -> None:
     table = RESOURCES["ClassificationsTable"]["Properties"]
 
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
@@ -158,12 +157,12 @@ def test_the_table_is_as_the_code_uses_it() -> None:
 
 
 @pytest.mark.parametrize("resource", ["UploadsBucket", "ClassificationsTable"])
-def test_what_holds_data_outlives_the_stack(resource: str) -> None:
+def test_resources_with_data_are_retained_when_the_stack_is_deleted(resource: str) -> None:
     assert RESOURCES[resource]["DeletionPolicy"] == "Retain"
     assert RESOURCES[resource]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_gateway_s_own_refusals_have_the_form_of_the_function_s() -> None:
+def test_errors_of_the_gateway_have_the_same_form_as_errors_of_the_function() -> None:
     for response in RESOURCES["Api"]["Properties"]["GatewayResponses"].values():
         body = response["ResponseTemplates"]["application/json"]
         assert re.fullmatch(
@@ -173,12 +172,12 @@ def test_the_gateway_s_own_refusals_have_the_form_of_the_function_s() -> None:
         )
 
 
-def test_a_new_version_takes_over_by_and_by_and_is_rolled_back_on_alarms() -> None:
+def test_deployments_shift_traffic_gradually_and_roll_back_on_alarms() -> None:
     assert FUNCTION["AutoPublishAlias"] == "live"
     assert FUNCTION["AutoPublishAliasAllProperties"] is True
     assert FUNCTION["DeploymentPreference"]["Type"] == {"Ref": "DeploymentPreference"}
     for alarm in FUNCTION["DeploymentPreference"]["Alarms"]:
-        assert "live" in json.dumps(RESOURCES[alarm["Ref"]]), "a canary is watched through the alias"
+        assert "live" in json.dumps(RESOURCES[alarm["Ref"]]), "the alarm watches the alias, which serves the canary"
 
 
 def alarms() -> dict[str, Any]:
@@ -189,14 +188,14 @@ def alarms() -> dict[str, Any]:
     }
 
 
-def test_every_alarm_is_announced_shown_and_explained() -> None:
+def test_every_alarm_has_an_action_a_place_on_the_dashboard_and_documentation() -> None:
     dashboard = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     operations = (ROOT / "docs" / "operations.md").read_text()
 
     assert len(alarms()) == 11
     for name, alarm in alarms().items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
-        assert alarm["TreatMissingData"] == "notBreaching", "at night nobody uploads"
+        assert alarm["TreatMissingData"] == "notBreaching", "hours without uploads are normal"
         assert "docs/operations.md" in alarm["AlarmDescription"]
         assert f"${{{name}.Arn}}" in dashboard
         assert f"### {name}\n" in operations
@@ -207,9 +206,9 @@ def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     return parts or [alarm]
 
 
-def test_alarms_on_photos_watch_what_the_function_measures() -> None:
-    """Under the service's name that the template gives it, which is the stack's."""
-    measured = {"PhotosFailed", "PhotosForReview", "Failed"}
+def test_alarms_on_photos_watch_metrics_that_the_function_emits() -> None:
+    """The metrics' service name is the stack's name, which the template sets."""
+    emitted = {"PhotosFailed", "PhotosForReview", "Failed"}
     code = SOURCES["telemetry"]
     watched = [
         metric
@@ -219,14 +218,14 @@ def test_alarms_on_photos_watch_what_the_function_measures() -> None:
     ]
 
     assert '_NAMESPACE = "ClothesClassifier"' in code
-    assert {metric["MetricName"] for metric in watched} == measured
-    assert all(f'"{name}"' in code for name in measured)
+    assert {metric["MetricName"] for metric in watched} == emitted
+    assert all(f'"{name}"' in code for name in emitted)
     assert VARIABLES["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
     for metric in watched:
         assert {"Name": "service", "Value": {"Ref": "AWS::StackName"}} in metric["Dimensions"]
 
 
-def test_the_dashboard_is_json_and_shows_the_metrics_of_the_code() -> None:
+def test_the_dashboard_is_json_and_shows_the_metric_of_each_stage() -> None:
     body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     stages = set(re.findall(r'\.stage\("([a-z]+)"\)', "\n".join(SOURCES.values())))
 
@@ -235,20 +234,20 @@ def test_the_dashboard_is_json_and_shows_the_metrics_of_the_code() -> None:
     assert all(f'"{stage.capitalize()}Time"' in body for stage in stages)
 
 
-def test_every_parameter_is_described_grouped_and_bounded() -> None:
+def test_every_parameter_has_a_default_a_description_a_group_and_bounds() -> None:
     groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
 
     assert sorted(grouped) == sorted(TEMPLATE["Parameters"])
     for name, parameter in TEMPLATE["Parameters"].items():
-        assert "Default" in parameter, f"{name}: a stack is deployed without answering questions"
+        assert "Default" in parameter, f"{name}: a deployment must need no answers"
         bounds = {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter)
         assert bounds or parameter["Type"] == "CommaDelimitedList", name
         assert "Description" in parameter or "AllowedValues" in parameter, name
 
 
 @pytest.mark.parametrize(
-    ("parameter", "good", "bad"),
+    ("parameter", "valid", "invalid"),
     [
         ("ReviewThreshold", ["", "0", "0.85", "1", "1.0"], ["high", "1.1", "-0.1", "85%", "."]),
         ("DomainName", ["", "photos.shop.example"], ["https://photos.shop.example", "shop", "a b.example"]),
@@ -262,14 +261,16 @@ def test_every_parameter_is_described_grouped_and_bounded() -> None:
         ("StageName", ["prod", "v1_2"], ["", "a/b"]),
     ],
 )
-def test_patterns_admit_what_is_meant(parameter: str, good: list[str], bad: list[str]) -> None:
+def test_patterns_accept_valid_values_and_reject_invalid_ones(
+    parameter: str, valid: list[str], invalid: list[str]
+) -> None:
     pattern = re.compile(TEMPLATE["Parameters"][parameter]["AllowedPattern"])
 
-    assert [value for value in good if not pattern.search(value)] == []
-    assert [value for value in bad if pattern.search(value)] == []
+    assert [value for value in valid if not pattern.search(value)] == []
+    assert [value for value in invalid if pattern.search(value)] == []
 
 
-def test_logs_are_kept_for_as_long_as_the_operator_says() -> None:
+def test_every_log_group_has_the_retention_of_the_parameter() -> None:
     groups = {name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Logs::LogGroup"}
 
     assert FUNCTION["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionLogs"}}
@@ -280,36 +281,36 @@ def test_logs_are_kept_for_as_long_as_the_operator_says() -> None:
     assert json.loads(RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"])
 
 
-def test_a_batch_job_may_call_the_live_function_and_touch_no_photo() -> None:
+def test_a_batch_job_can_invoke_the_live_alias_and_cannot_access_photos() -> None:
     (policy,) = RESOURCES["BatchOperationsRole"]["Properties"]["Policies"]
     statements = policy["PolicyDocument"]["Statement"]
     (invocation,) = [statement for statement in statements if statement["Action"] == "lambda:InvokeFunction"]
 
     assert invocation["Resource"] == {"Ref": "ClassifierFunction.Alias"}
     for statement in statements:
-        assert PREFIX not in json.dumps(statement["Resource"])
+        assert UPLOAD_PREFIX not in json.dumps(statement["Resource"])
 
 
-def test_failed_events_wait_longer_than_they_were_tried() -> None:
-    """So that somebody can mend what they failed by."""
+def test_failed_events_are_kept_longer_than_they_are_retried() -> None:
+    """An operator then has time to fix the cause."""
     age = FUNCTION["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
 
     assert RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"] > age
 
 
-def test_every_environment_of_samconfig_names_parameters_that_there_are() -> None:
+def test_samconfig_uses_only_parameters_of_the_template() -> None:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
     assert {"default", "staging", "prod"} < set(config)
     for environment in ("default", "staging", "prod"):
         deploy = config[environment]["deploy"]["parameters"]
-        named = {override.partition("=")[0] for override in deploy["parameter_overrides"]}
-        assert named <= set(TEMPLATE["Parameters"])
+        names = {override.partition("=")[0] for override in deploy["parameter_overrides"]}
+        assert names <= set(TEMPLATE["Parameters"])
         assert deploy["capabilities"] == "CAPABILITY_IAM"
         assert any(tag.startswith("environment=") for tag in deploy["tags"])
 
 
-def test_sam_local_points_the_function_at_the_local_system() -> None:
+def test_sam_local_uses_the_local_system() -> None:
     """Only variables that the template declares reach the container."""
     (variables,) = json.loads((ROOT / "local" / "sam-environment.json").read_text()).values()
 
@@ -322,8 +323,8 @@ def test_sam_local_points_the_function_at_the_local_system() -> None:
     }
 
 
-def test_the_documented_batch_job_is_one_that_s3_takes() -> None:
-    """`aws s3control create-job` as docs/operations.md has it, held against the SDK's own description of the call."""
+def test_the_documented_batch_job_is_a_valid_request() -> None:
+    """The SDK's own validator accepts the `aws s3control create-job` command of docs/operations.md."""
     text = (ROOT / "docs" / "operations.md").read_text()
     command = re.search(r"aws s3control (create-job .+?)\n```", text, re.DOTALL)
     assert command
@@ -343,11 +344,11 @@ def test_the_documented_batch_job_is_one_that_s3_takes() -> None:
     assert not report.has_errors(), report.generate_report()
     assert arguments["Operation"]["LambdaInvoke"]["InvocationSchemaVersion"] == "2.0"
     assert arguments["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["KeyNameConstraint"] == {
-        "MatchAnyPrefix": [PREFIX]
+        "MatchAnyPrefix": [UPLOAD_PREFIX]
     }
 
 
-def test_every_setting_stands_in_the_readme() -> None:
+def test_the_readme_documents_every_setting() -> None:
     readme = (ROOT / "README.md").read_text()
 
     assert [name for name in sorted(settings_in_code()) if f"`{name}`" not in readme] == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from classifier.events import is_failed_event
-from conftest import Bucket
+from tests.support.bucket import Bucket
 from local.aws import Resources
 from local.function import FunctionError
 from local.triggers import QueueTrigger

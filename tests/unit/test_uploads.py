@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from api_events import s3_event
+from tests.support.events import s3_event
 from classifier import uploads
 from classifier.errors import Busy
 from classifier.records import Classification, Status
 from classifier.services import Services
-from conftest import Bucket, handle, having
-from drawing import photo
+from tests.support.bucket import Bucket
+from tests.support.api import handle
+from tests.support.services import replace_parts
+from tests.support.drawings import photo
 from local.aws import BUCKET
 from local.function import Context
 
@@ -156,7 +158,7 @@ def test_a_file_over_the_limit_is_not_fetched(services: Services, bucket: Bucket
 
     bucket.put(KEY, bytes(26 * 1024 * 1024))
 
-    uploads.handle_s3_event(s3_event(KEY), having(services, s3=S3()))
+    uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=S3()))
 
     record = known(services)
     assert record is not None
@@ -194,7 +196,7 @@ def test_a_duplicate_is_not_classified_again(services: Services, bucket: Bucket)
             seen.append(arguments)
             return bucket.client.get_object(**arguments)
 
-    uploads.handle_s3_event(s3_event(KEY), having(services, s3=S3()))
+    uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=S3()))
 
     assert [arguments["IfNoneMatch"].strip('"') for arguments in seen] == [
         bucket.client.head_object(Bucket=BUCKET, Key=KEY)["ETag"].strip('"')
@@ -239,7 +241,7 @@ def test_a_photo_overwritten_while_the_old_one_is_classified_wins(services: Serv
         uploads.handle_s3_event(s3_event(KEY), services)
 
     bucket.put(KEY, T_SHIRT)
-    uploads.handle_s3_event(s3_event(KEY), having(services, s3=MeddledS3(bucket.client, overwrite)))
+    uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=MeddledS3(bucket.client, overwrite)))
 
     record = known(services)
     assert record is not None
@@ -254,7 +256,7 @@ def test_a_photo_removed_while_it_is_classified_stays_removed(services: Services
         uploads.handle_s3_event(s3_event(KEY, name="ObjectRemoved:Delete"), services)
 
     bucket.put(KEY, T_SHIRT)
-    uploads.handle_s3_event(s3_event(KEY), having(services, s3=MeddledS3(bucket.client, remove)))
+    uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=MeddledS3(bucket.client, remove)))
 
     assert known(services) is None
 
@@ -269,7 +271,7 @@ def test_a_photo_that_came_back_while_another_was_classified_wins(services: Serv
     bucket.put(KEY, T_SHIRT)
     uploads.handle_s3_event(s3_event(KEY), services)
     bucket.put(KEY, PANTS)
-    uploads.handle_s3_event(s3_event(KEY), having(services, s3=MeddledS3(bucket.client, restore)))
+    uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=MeddledS3(bucket.client, restore)))
 
     record = known(services)
     assert record is not None
@@ -286,7 +288,7 @@ def test_a_record_that_keeps_changing_is_left_to_a_retry(services: Services, buc
 
     bucket.put(KEY, T_SHIRT)
     with pytest.raises(Busy):
-        uploads.handle_s3_event(s3_event(KEY), having(services, s3=Restless()))
+        uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=Restless()))
 
 
 def test_a_newer_model_classifies_again(services: Services, bucket: Bucket) -> None:
@@ -324,7 +326,7 @@ def test_what_may_pass_is_raised_so_that_lambda_retries(services: Services, buck
     bucket.put(KEY, T_SHIRT)
 
     with pytest.raises(type(error)):
-        uploads.handle_s3_event(s3_event(KEY), having(services, s3=BrokenS3(bucket.client, error)))
+        uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=BrokenS3(bucket.client, error)))
 
     assert known(services) is None
 
@@ -338,7 +340,7 @@ def test_a_photo_is_not_taken_for_removed_because_something_else_is_missing(
     missing = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "GetObject")  # type: ignore[typeddict-item]
 
     with pytest.raises(ClientError):
-        uploads.handle_s3_event(s3_event(KEY), having(services, s3=BrokenS3(bucket.client, missing)))
+        uploads.handle_s3_event(s3_event(KEY), replace_parts(services, s3=BrokenS3(bucket.client, missing)))
 
     assert known(services) is not None
 
@@ -346,7 +348,7 @@ def test_a_photo_is_not_taken_for_removed_because_something_else_is_missing(
 def test_one_object_that_fails_does_not_keep_the_others(services: Services, bucket: Bucket) -> None:
     for name in ("bad", "good"):
         bucket.put(f"uploads/{name}.jpg", T_SHIRT)
-    broken = having(services, s3=BrokenS3(bucket.client, THROTTLED, only="bad"))
+    broken = replace_parts(services, s3=BrokenS3(bucket.client, THROTTLED, only="bad"))
 
     with pytest.raises(ClientError):
         uploads.handle_s3_event(s3_event("uploads/bad.jpg", "uploads/good.jpg"), broken)
@@ -416,7 +418,7 @@ def test_a_failed_event_about_no_object_is_passed_over(services: Services) -> No
 def test_a_queue_delivers_again_what_failed_and_nothing_else(services: Services, bucket: Bucket) -> None:
     for name in ("bad", "good"):
         bucket.put(f"uploads/{name}.jpg", T_SHIRT)
-    broken = having(services, s3=BrokenS3(bucket.client, THROTTLED, only="bad"))
+    broken = replace_parts(services, s3=BrokenS3(bucket.client, THROTTLED, only="bad"))
     event = {
         "Records": [
             message(s3_event("uploads/good.jpg"), "good"),

@@ -1,0 +1,126 @@
+"""Contenders that turn a photo's bytes into scores: this project, the tutorials' functions, and the baseline."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from benchmarks.timing import Durations
+from classifier.classification import Source
+from classifier.classify import Origin, classify
+from classifier.runtime import Interpreter
+from classifier.services import Services
+from classifier.telemetry import Stopwatch
+
+STAGES = ("decode", "resize", "inference", "other")
+ORIGIN = Origin("listing-42/front.jpg", Source.BYTES, datetime(2026, 1, 31, tzinfo=UTC), "etag")
+
+
+class Tutorial:
+    """A tutorial's handler, reimplemented: decode in full, resize with Pillow, run a large network in single precision.
+
+    The sources are alexeygrigorev/mlbookcamp-code (Xception at 299 px) and similar ones with InceptionV3 at 150 px.
+    """
+
+    def __init__(self, network: Path) -> None:
+        """Load the network, as the tutorials' handlers do at import."""
+        self.interpreter = Interpreter(model_path=str(network))
+        self.interpreter.allocate_tensors()
+        (input_details,), (output_details,) = (
+            self.interpreter.get_input_details(),
+            self.interpreter.get_output_details(),
+        )
+        self.input, self.output = input_details["index"], output_details["index"]
+        self.side = input_details["shape"][1]
+
+    def __call__(self, data: bytes) -> list[float]:
+        """Return the scores of the photo."""
+        image = Image.open(io.BytesIO(data)).convert("RGB").resize((self.side, self.side), Image.Resampling.NEAREST)
+        pixels = np.array([np.array(image, dtype=np.float32) / 127.5 - 1])
+        self.interpreter.set_tensor(self.input, pixels)
+        self.interpreter.invoke()
+        scores: list[float] = self.interpreter.get_tensor(self.output)[0].tolist()
+        return scores
+
+
+class Baseline:
+    """Pillow's cheapest decoding to size and one invocation of this project's network, without any checks."""
+
+    def __init__(self, network: Path) -> None:
+        """Load the network."""
+        self.interpreter = Interpreter(model_path=str(network), num_threads=1)
+        self.interpreter.allocate_tensors()
+        (input_details,) = self.interpreter.get_input_details()
+        self.input, self.side = input_details["index"], input_details["shape"][1]
+
+    def decode(self, data: bytes) -> Image.Image:
+        """Decode at the smallest sufficient scale that the format supports."""
+        image = Image.open(io.BytesIO(data))
+        image.draft("RGB", (self.side, self.side))
+        image.load()
+        return image
+
+    def resize(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Return RGB pixels of shape (side, side, 3), by nearest-neighbour sampling."""
+        return np.asarray(image.convert("RGB").resize((self.side, self.side), Image.Resampling.NEAREST))
+
+    def invoke(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Run the network."""
+        self.interpreter.set_tensor(self.input, pixels[np.newaxis])
+        self.interpreter.invoke()
+
+    def __call__(self, data: bytes) -> None:
+        """Decode, resize and invoke."""
+        self.invoke(self.resize(self.decode(data)))
+
+
+class ThisProject:
+    """`classify`, from bytes to the JSON of the API. `stages` collects the seconds of each stage in each call."""
+
+    def __init__(self, services: Services) -> None:
+        """Load the model."""
+        self.services = services
+        self.services.model.check()
+        self.stages: Durations = {stage: [] for stage in STAGES}
+
+    def __call__(self, data: bytes) -> dict[str, Any]:
+        """Return the body of the answer to `POST /classifications`."""
+        stopwatch = Stopwatch()
+        started = time.perf_counter()
+        with _timed_resizing() as resizing:
+            answer = classify(data, ORIGIN, self.services, stopwatch).to_json()
+        total = time.perf_counter() - started
+        decode, inference = (stopwatch.milliseconds[stage] / 1000 for stage in ("decode", "infer"))
+        resize = sum(resizing)  # a part of the stage "decode"
+        durations = decode - resize, resize, inference, total - decode - inference
+        for stage, seconds in zip(STAGES, durations, strict=True):
+            self.stages[stage].append(seconds)
+        return answer
+
+
+@contextmanager
+def _timed_resizing() -> Iterator[list[float]]:
+    """Collect the seconds of each call of Pillow's `reduce` and `resize`. The time of a nested call counts once."""
+    seconds: list[float] = []
+
+    def timed(method: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
+        def run(*arguments: Any, **options: Any) -> Image.Image:
+            before = len(seconds)
+            started = time.perf_counter()
+            image = method(*arguments, **options)
+            seconds[before:] = [time.perf_counter() - started]
+            return image
+
+        return run
+
+    reduce, resize = timed(Image.Image.reduce), timed(Image.Image.resize)
+    with patch.object(Image.Image, "reduce", reduce), patch.object(Image.Image, "resize", resize):
+        yield seconds

@@ -1,0 +1,69 @@
+"""The bucket of photos: reads objects, and signs the forms by which photos are uploaded."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+
+
+class ObjectNotFound(Exception):
+    """The bucket has no object under the key."""
+
+
+class NotModified(Exception):
+    """The object still has the ETag that the caller knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object whose headers were read. `body` must be closed; `size` is in bytes."""
+
+    etag: str
+    last_modified: datetime
+    size: int
+    body: "StreamingBody"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket. Every method raises the AWS SDK's errors."""
+
+    client: "S3Client"
+    name: str
+
+    def open(self, key: str, known_etag: str | None = None) -> StoredObject:
+        """Open the object. Raise `ObjectNotFound`, or `NotModified` if it has the ETag that is known already."""
+        condition: dict[str, Any] = {"IfNoneMatch": f'"{known_etag}"'} if known_etag else {}
+        try:
+            answer = self.client.get_object(Bucket=self.name, Key=key, **condition)
+        except self.client.exceptions.ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in {"304", "NotModified"}:
+                raise NotModified from error
+            if code == "NoSuchKey":  # other 404s mean that the bucket is missing
+                raise ObjectNotFound from error
+            raise
+        return StoredObject(answer["ETag"].strip('"'), answer["LastModified"], answer["ContentLength"], answer["Body"])
+
+    def last_modified(self, key: str) -> datetime:
+        """Return when the object was written. Raise `ObjectNotFound`."""
+        try:
+            return self.client.head_object(Bucket=self.name, Key=key)["LastModified"]
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "404":  # an answer to HEAD has no body, so no other code
+                raise ObjectNotFound from error
+            raise
+
+    def sign_upload(self, key: str, content_type: str, max_bytes: int, lifetime: timedelta) -> dict[str, Any]:
+        """Return `url` and `fields` of a form that accepts this key, this type and 1 to `max_bytes` bytes."""
+        form: dict[str, Any] = self.client.generate_presigned_post(
+            Bucket=self.name,
+            Key=key,
+            Fields={"Content-Type": content_type},
+            Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, max_bytes]],
+            ExpiresIn=int(lifetime.total_seconds()),
+        )
+        return form

@@ -1,0 +1,103 @@
+"""What a classification is: everything that is known of one photo, and how the HTTP API shows it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from classifier.keys import batch_of
+
+
+class Status(StrEnum):
+    """How far the classification is."""
+
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class Source(StrEnum):
+    """How the photo came in."""
+
+    S3 = "s3"
+    URL = "url"
+    BYTES = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The file. Format, width and height (pixels) are None if the file could not be decoded."""
+
+    bytes: int
+    etag: str
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a photo has no label: an error code of `errors`, and a message for the seller."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Everything that is known of one photo.
+
+    `scores` maps each label to its probability, highest first. It is empty unless the status is SUCCEEDED.
+    """
+
+    id: str
+    status: Status
+    source: Source
+    created_at: datetime
+    scores: Mapping[str, float]
+    needs_review: bool = False
+    confirmed_label: str | None = None
+    model_version: str | None = None
+    image: Image | None = None
+    classified_at: datetime | None = None
+    failure: Failure | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The model's label: the one with the highest score."""
+        return next(iter(self.scores), None)
+
+    @property
+    def effective_label(self) -> str | None:
+        """The label that lists go by: the confirmed label if there is one, else the model's."""
+        return self.confirmed_label or self.label
+
+    @property
+    def batch_id(self) -> str | None:
+        """The listing that an uploaded photo belongs to."""
+        return batch_of(self.id) if self.source is Source.S3 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the classification as the HTTP API shows it."""
+        return {
+            "id": self.id,
+            "status": self.status.value,
+            "label": self.label,
+            "confidence": self.scores[self.label] if self.label else None,
+            "needs_review": self.needs_review,
+            "predictions": [{"label": label, "score": score} for label, score in self.scores.items()],
+            "confirmed_label": self.confirmed_label,
+            "batch_id": self.batch_id,
+            "model_version": self.model_version,
+            "image": self.image and asdict(self.image),
+            "source": self.source.value,
+            "created_at": format_time(self.created_at),
+            "classified_at": self.classified_at and format_time(self.classified_at),
+            "error": self.failure and asdict(self.failure),
+        }
+
+
+def format_time(time: datetime) -> str:
+    """Format a time in ISO 8601, UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

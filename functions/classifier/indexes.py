@@ -1,0 +1,68 @@
+"""The table's indexes: which attributes a record has for them, and which partitions a filter reads.
+
+There are three indexes, each sorted by `created_at_id`: `by_review_state`, `by_label_state` and `by_batch_id`. A list
+that is filtered by status, review and label is the merge of at most four partitions, and reads nothing else. A list
+that is filtered by batch reads that batch and drops what the other filters exclude.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from classifier.classification import Classification, Status, format_time
+from classifier.keys import MAX_KEY_BYTES
+
+SORT_KEY = "created_at_id"
+_REVIEW = "REVIEW"  # the review state of SUCCEEDED records that need review; the others are named after their status
+_REVIEW_STATES = {
+    Status.PENDING.value: (Status.PENDING, False),
+    Status.SUCCEEDED.value: (Status.SUCCEEDED, False),
+    _REVIEW: (Status.SUCCEEDED, True),
+    Status.FAILED.value: (Status.FAILED, True),
+}
+_ID_HASH_LENGTH = 16  # hexadecimal digits. An id may be longer than the 1,024 bytes of a sort key; its hash is not.
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which classifications a list contains. None stands for any."""
+
+    label: str | None = None
+    status: Status | None = None
+    needs_review: bool | None = None
+    batch: str | None = None
+
+    def matches(self, classification: Classification) -> bool:
+        """Return whether label, status and review are as wanted; the index selects the batch."""
+        return (
+            self.label in {None, classification.effective_label}
+            and self.status in {None, classification.status}
+            and self.needs_review in {None, classification.needs_review}
+        )
+
+
+def index_keys(classification: Classification) -> dict[str, str | None]:
+    """Return the attributes that put a record into the indexes. None: the record is not in that index."""
+    is_in_review = classification.status is Status.SUCCEEDED and classification.needs_review
+    review_state = _REVIEW if is_in_review else classification.status.value
+    label = classification.effective_label
+    id_hash = hashlib.sha256(classification.id.encode()).hexdigest()[:_ID_HASH_LENGTH]
+    return {
+        "review_state": review_state,
+        "label_state": f"{label}#{review_state}" if label else None,
+        "batch_id": classification.batch_id,
+        SORT_KEY: f"{format_time(classification.created_at)}#{id_hash}",
+    }
+
+
+def find_partitions(wanted: Filter) -> tuple[str, list[str]]:
+    """Return the partition key of the index that serves the filter, and the values of the partitions to read."""
+    if wanted.batch is not None:
+        return "batch_id", [wanted.batch] if len(wanted.batch.encode()) <= MAX_KEY_BYTES else []
+    states = [
+        state
+        for state, (status, needs_review) in _REVIEW_STATES.items()
+        if wanted.status in {None, status} and wanted.needs_review in {None, needs_review}
+    ]
+    if wanted.label is None:
+        return "review_state", states
+    return "label_state", [f"{wanted.label}#{state}" for state in states]

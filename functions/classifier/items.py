@@ -1,0 +1,95 @@
+"""The form in which the table stores a classification, and which versions of the code can read it.
+
+During a deployment two versions of the code work on one table, and after a rollback an older one reads what a newer one
+wrote. So reading ignores attributes that this version does not know and has a default for each that may be missing;
+`Records.write` keeps unknown attributes. docs/records.md says what may change and what must not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from classifier.classification import Classification, Failure, Image, Source, Status, format_time
+from classifier.indexes import index_keys
+
+_ATTRIBUTES = {
+    "id",
+    "status",
+    "source",
+    "created_at",
+    "classified_at",
+    "predictions",
+    "needs_review",
+    "confirmed_label",
+    "model_version",
+    "image",
+    "error",
+    "review_state",
+    "label_state",
+    "batch_id",
+    "created_at_id",
+    "revision",
+    "expires_at",
+}
+
+
+def to_item(classification: Classification) -> dict[str, Any]:
+    """Return the attributes of the record. Attributes without a value are left out: an index key must not be null."""
+    attributes = {
+        "id": classification.id,
+        "status": classification.status.value,
+        "source": classification.source.value,
+        "created_at": format_time(classification.created_at),
+        "classified_at": classification.classified_at and format_time(classification.classified_at),
+        "predictions": [
+            {"label": label, "score": Decimal(repr(score))}  # the AWS SDK refuses floats
+            for label, score in classification.scores.items()
+        ],
+        "needs_review": classification.needs_review,
+        "confirmed_label": classification.confirmed_label,
+        "model_version": classification.model_version,
+        "image": classification.image and _without_none(asdict(classification.image)),
+        "error": classification.failure and asdict(classification.failure),
+        **index_keys(classification),
+    }
+    return _without_none(attributes)
+
+
+def from_item(item: Mapping[str, Any]) -> Classification:
+    """Return the classification of a record. Only `id`, `status` and `created_at` have to be there."""
+    image, error, classified_at = item.get("image"), item.get("error"), item.get("classified_at")
+    return Classification(
+        id=item["id"],
+        status=Status(item["status"]),
+        source=Source(item.get("source", Source.S3)),
+        created_at=datetime.fromisoformat(item["created_at"]),
+        scores={one["label"]: float(one["score"]) for one in item.get("predictions", [])},
+        needs_review=item.get("needs_review", False),
+        confirmed_label=item.get("confirmed_label"),
+        model_version=item.get("model_version"),
+        image=_image(image) if image else None,
+        classified_at=datetime.fromisoformat(classified_at) if classified_at else None,
+        failure=Failure(error["code"], error["message"]) if error else None,
+    )
+
+
+def unknown_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that this version of the code does not know: those that a newer version wrote."""
+    return {name: value for name, value in item.items() if name not in _ATTRIBUTES}
+
+
+def _image(stored: Mapping[str, Any]) -> Image:
+    width, height = stored.get("width"), stored.get("height")
+    return Image(
+        bytes=int(stored["bytes"]),
+        etag=stored["etag"],
+        format=stored.get("format"),
+        width=None if width is None else int(width),
+        height=None if height is None else int(height),
+    )
+
+
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value is not None}

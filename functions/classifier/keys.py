@@ -1,0 +1,34 @@
+"""How photo ids and object keys correspond, and how long they may be. Imports nothing.
+
+The object key of an uploaded photo is `uploads/` followed by the photo's id. The first folder of the id names the
+listing (the batch) that the photo belongs to.
+"""
+
+UPLOAD_PREFIX = "uploads/"
+MAX_KEY_BYTES = 1024  # of an object key in S3, in UTF-8
+
+
+def object_key(photo_id: str) -> str:
+    """Return the key of the object that holds an uploaded photo."""
+    return UPLOAD_PREFIX + photo_id
+
+
+def photo_id(key: str) -> str:
+    """Return the id of the photo that an object holds."""
+    return key.removeprefix(UPLOAD_PREFIX)
+
+
+def is_upload_key(key: str) -> bool:
+    """Return whether the key is that of a photo: not of a folder, and not outside `uploads/`."""
+    return key.startswith(UPLOAD_PREFIX) and not key.endswith("/")
+
+
+def is_possible_id(photo_id: str) -> bool:
+    """Return whether a photo can have this id: S3 refuses longer keys."""
+    return len(object_key(photo_id).encode()) <= MAX_KEY_BYTES
+
+
+def batch_of(photo_id: str) -> str | None:
+    """Return the first folder of an uploaded photo's id, or None if the id has no folder."""
+    folder, slash, _ = photo_id.partition("/")
+    return folder if slash and folder else None

@@ -1,0 +1,78 @@
+"""Reads the parts of an API request, and refuses with `InvalidRequest` what is malformed."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+from classifier.errors import InvalidRequest
+from classifier.keys import is_possible_id
+from classifier.uploads import unknown_photo
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+Meaning = TypeVar("Meaning")
+
+
+def read_body(event: "APIGatewayProxyEvent") -> bytes:
+    """Return the body as the client sent it."""
+    text = event.body or ""
+    if not event.is_base64_encoded:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InvalidRequest("The body is not valid base64.") from error
+
+
+def parse_object(body: bytes, expected: str) -> dict[str, Any]:
+    """Return the JSON object in the body. `expected` tells the client what to send, in the error's message."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not JSON. {expected}") from error
+    if not isinstance(content, dict):
+        raise InvalidRequest(f"The body is not a JSON object. {expected}")
+    return content
+
+
+def query_parameters(event: "APIGatewayProxyEvent", known: Sequence[str]) -> dict[str, str]:
+    """Return the query's parameters. Each must be known, and be there once."""
+    values_by_name = event.raw_event.get("multiValueQueryStringParameters") or {}
+    for name, values in values_by_name.items():
+        if name not in known:
+            raise InvalidRequest(f"There is no parameter {name!r}; there are {', '.join(known)}.")
+        if len(values) > 1:
+            raise InvalidRequest(f"`{name}` is there {len(values)} times.")
+    return {name: values[0] for name, values in values_by_name.items()}
+
+
+def parse_choice(name: str, parameters: Mapping[str, str], meanings: Mapping[str, Meaning]) -> Meaning | None:
+    """Return what the parameter's value stands for, or None if the parameter is not there."""
+    if name not in parameters:
+        return None
+    if parameters[name] not in meanings:
+        raise InvalidRequest(f"`{name}` must be one of {', '.join(meanings)}.")
+    return meanings[parameters[name]]
+
+
+def parse_limit(parameters: Mapping[str, str], default: int, largest: int) -> int:
+    """Return how many items a page may have."""
+    limit = parameters.get("limit", str(default))
+    if not (limit.isascii() and limit.isdecimal()) or not 1 <= int(limit) <= largest:
+        raise InvalidRequest(f"`limit` must be a number from 1 to {largest}.")
+    return int(limit)
+
+
+def id_in_path(path: str, prefix: str) -> str:
+    """Return the id after the prefix, percent-decoded. Raise `NotFound` for an id that no photo can have."""
+    encoded = path.removeprefix(prefix)
+    try:
+        identifier = unquote(encoded, errors="strict")
+    except UnicodeDecodeError as error:  # keys in S3 are UTF-8
+        raise unknown_photo(encoded) from error
+    if not is_possible_id(identifier):
+        raise unknown_photo(identifier)
+    return identifier

@@ -1,0 +1,50 @@
+"""Draws the photos that the tests upload: garments that the model can tell apart."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from classifier.photos import register_rare_formats
+
+register_rare_formats()  # Pillow then writes them too
+
+_FLOOR = (196, 178, 150)
+
+
+def garment(kind: str, size: tuple[int, int] = (400, 400)) -> Image.Image:
+    """Return a picture of a garment on a floor, as sellers photograph them."""
+    canvas = Image.new("RGB", (400, 400), _FLOOR)
+    noise = np.random.default_rng(7).normal(0, 6, (400, 400, 1))  # a floor is never one colour
+    canvas = Image.fromarray(np.clip(np.asarray(canvas) + noise, 0, 255).astype(np.uint8))
+    _GARMENTS[kind](ImageDraw.Draw(canvas))
+    return canvas.resize(size, Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, image_format: str = "JPEG", **options: Any) -> bytes:
+    """Return the image as a file of the format."""
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def photo(kind: str = "t-shirt", size: tuple[int, int] = (400, 400)) -> bytes:
+    """Return a JPEG of a garment."""
+    return encoded(garment(kind, size), quality=90)
+
+
+def _t_shirt(draw: ImageDraw.ImageDraw) -> None:
+    body = [(130, 80), (165, 70), (200, 90), (235, 70), (270, 80), (350, 150), (310, 195), (275, 170)]
+    draw.polygon([*body, (275, 350), (125, 350), (125, 170), (90, 195), (50, 150)], fill=(30, 70, 160))
+    draw.arc((165, 45, 235, 100), 20, 160, fill=(20, 50, 120), width=5)
+
+
+def _pants(draw: ImageDraw.ImageDraw) -> None:
+    draw.polygon([(130, 30), (270, 30), (290, 380), (225, 380), (200, 140), (175, 380), (110, 380)], fill=(40, 55, 95))
+    draw.rectangle((128, 30, 272, 50), fill=(30, 42, 75))
+    draw.line((200, 50, 200, 140), fill=(25, 35, 65), width=3)
+
+
+_GARMENTS: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {"t-shirt": _t_shirt, "pants": _pants}

@@ -1,0 +1,15 @@
+"""The environment variables that the function reads in the tests."""
+
+from tests.support.paths import ROOT
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+ENVIRONMENT = {
+    **CREDENTIALS,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "BUCKET_NAME": "photos",
+    "TABLE_NAME": "classifications",
+    "MODEL_DIR": str(ROOT / "model"),
+    "ALLOW_LOOPBACK_URLS": "1",
+    "CURSOR_KEY": "a key of the tests",
+}

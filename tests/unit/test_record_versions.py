@@ -1,0 +1,176 @@
+"""Records of older and newer versions of the code: each can be read, and a write keeps what a newer version wrote.
+
+The files of `golden/` are rows of the table in DynamoDB's notation. `oldest` is what the first version wrote.
+`smallest` has only the required attributes. `current` and `failed` are what this version writes. `newer` has unknown
+attributes.
+"""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.classification import Classification, Failure, Image, Source, Status
+from classifier.confirmations import confirm
+from classifier.indexes import Filter
+from classifier.keys import object_key
+from classifier.records import Row
+from classifier.services import Services
+from tests.support.api import handle
+from tests.support.bucket import Bucket
+from tests.support.drawings import photo
+from tests.support.events import s3_event
+from tests.support.services import replace_parts
+
+GOLDEN = Path(__file__).parent / "golden"
+UNKNOWN = {"confirmation", "tags", "checksum", "weight"}  # the top-level attributes of newer.json that are not known
+
+CURRENT = Classification(
+    id="listing-42/front.jpg",
+    status=Status.SUCCEEDED,
+    source=Source.S3,
+    created_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+    scores={"pants": 0.97, "shorts": 0.03},
+    confirmed_label="shorts",
+    model_version="mobilenet_v2-224-453dd2c3",
+    image=Image(2386088, "31e841ba91305ac562a1bf141fae83b2", "JPEG", 3024, 4032),
+    classified_at=datetime(2026, 1, 31, 12, 0, 1, 500_000, tzinfo=UTC),
+)
+FAILED = Classification(
+    id="notes.txt",
+    status=Status.FAILED,
+    source=Source.S3,
+    created_at=CURRENT.created_at,
+    scores={},
+    needs_review=True,
+    model_version=CURRENT.model_version,
+    image=Image(12, "5eb63bbbe01eeed093cb22bb8f5acdc3"),
+    classified_at=CURRENT.classified_at,
+    failure=Failure("unsupported_image", "This is not an image."),
+)
+PENDING = Classification(CURRENT.id, Status.PENDING, Source.S3, CURRENT.created_at, scores={})
+
+
+def golden(name: str) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    for value in row.values():
+        if "B" in value:
+            value["B"] = base64.b64decode(value["B"])  # JSON has no bytes
+    return row
+
+
+def put(services: Services, row: dict[str, Any]) -> None:
+    services.records.client.put_item(TableName=services.records.table, Item=row)
+
+
+def stored(services: Services, identifier: str) -> dict[str, Any]:
+    key: Any = {"id": {"S": identifier}}
+    return dict(services.records.client.get_item(TableName=services.records.table, Key=key)["Item"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("oldest", replace(CURRENT, confirmed_label=None)),
+        ("smallest", PENDING),
+        ("current", CURRENT),
+        ("failed", FAILED),
+        ("newer", CURRENT),
+    ],
+)
+def test_every_golden_row_is_read(name: str, expected: Classification, services: Services) -> None:
+    row = golden(name)
+    put(services, row)
+
+    read = services.records.read(row["id"]["S"])
+
+    assert read.classification == expected
+    assert read.revision == row["revision"]["S"]
+
+
+@pytest.mark.parametrize(("name", "classification"), [("current", CURRENT), ("failed", FAILED)])
+def test_this_version_writes_the_golden_rows(name: str, classification: Classification, services: Services) -> None:
+    """If this test fails, the form of the records has changed: docs/records.md says what may change."""
+    row = golden(name)
+    expires_at = datetime.fromtimestamp(int(row["expires_at"]["N"]), UTC) if "expires_at" in row else None
+
+    services.records.write(classification, Row(classification.id), expires_at)
+
+    assert {**stored(services, classification.id), "revision": row["revision"]} == row
+
+
+def test_lists_contain_rows_of_newer_versions(services: Services) -> None:
+    put(services, golden("newer"))
+
+    assert services.records.page(Filter(label="shorts", batch=None), 10).classifications == [CURRENT]
+
+
+def test_a_confirmation_keeps_what_a_newer_version_wrote(services: Services) -> None:
+    newer = golden("newer")
+    put(services, newer)
+
+    confirm(CURRENT.id, "pants", services)
+
+    row = stored(services, CURRENT.id)
+    assert {name: row[name] for name in UNKNOWN} == {name: newer[name] for name in UNKNOWN}
+    assert row["confirmed_label"] == {"S": "pants"}
+    assert row["label_state"] == {"S": "pants#SUCCEEDED"}
+
+
+def upload(bucket: Bucket, services: Services, etag: str | None = None) -> str:
+    """Put the golden row's photo into the bucket, and the golden row with its ETag into the table."""
+    bucket.put(object_key(CURRENT.id), photo())
+    real_etag = bucket.client.head_object(Bucket=services.settings.bucket, Key=object_key(CURRENT.id))["ETag"]
+    row = golden("newer")
+    row["image"]["M"]["etag"] = {"S": etag or real_etag.strip('"')}
+    put(services, row)
+    return str(row["image"]["M"]["etag"]["S"])
+
+
+def test_classifying_the_same_photo_again_keeps_what_a_newer_version_wrote(services: Services, bucket: Bucket) -> None:
+    """The row is of another model version, so the photo is classified again."""
+    upload(bucket, services)
+
+    handle(s3_event(object_key(CURRENT.id)), with_model_version(services, "another"))
+
+    row = stored(services, CURRENT.id)
+    assert row.keys() >= UNKNOWN
+    assert row["model_version"] == {"S": "another"}
+    assert row["confirmed_label"] == {"S": "shorts"}
+
+
+def test_a_duplicate_event_keeps_what_a_newer_version_wrote(services: Services, bucket: Bucket) -> None:
+    upload(bucket, services)
+
+    handle(s3_event(object_key(CURRENT.id)), with_model_version(services, str(CURRENT.model_version)))
+
+    row = stored(services, CURRENT.id)
+    assert row.keys() >= UNKNOWN
+    assert row["classified_at"] == golden("newer")["classified_at"], "the photo was classified again"
+
+
+def test_another_photo_under_the_key_gets_nothing_of_the_first(services: Services, bucket: Bucket) -> None:
+    upload(bucket, services, etag="another photo's")
+
+    handle(s3_event(object_key(CURRENT.id)), services)
+
+    row = stored(services, CURRENT.id)
+    assert row.keys().isdisjoint({*UNKNOWN, "confirmed_label"})
+
+
+def test_a_tombstone_keeps_nothing(services: Services) -> None:
+    put(services, golden("newer"))
+
+    handle(s3_event(object_key(CURRENT.id)), services)
+
+    assert stored(services, CURRENT.id).keys() == {"id", "revision", "expires_at"}
+
+
+def with_model_version(services: Services, version: str) -> Services:
+    description = replace(services.description, version=version)
+    model = type(services.model)(services.settings.model_directory, description)
+    return replace_parts(services, description=description, model=model)

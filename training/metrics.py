@@ -1,0 +1,135 @@
+"""Classification metrics, computed from arrays."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+RELIABILITY_BINS = 15  # as in Guo et al. 2017
+_Z_95 = 1.959964  # the 97.5th percentile of the standard normal distribution, for a two-sided 95 % interval
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How well a model classifies `n` photos.
+
+    `accuracy_low` and `accuracy_high` are the ends of the 95 % interval of the accuracy. `passed` is the share of the
+    photos that need no review, and `passed_accuracy` the accuracy on these, or 1 if there are none.
+    """
+
+    n: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    macro_f1: float
+    calibration_error: float
+    log_loss: float
+    passed: float
+    passed_accuracy: float
+
+
+class OodMetrics(NamedTuple):
+    """How well a score separates out-of-distribution images from photos: both figures are in [0, 1].
+
+    `detection_rate` is the true negative rate at 95 % true positive rate: the share of the images below the score that
+    95 % of the photos reach.
+    """
+
+    auroc: float
+    detection_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The photos with a confidence in bin `index`: their number, mean confidence and accuracy."""
+
+    index: int
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def compute_metrics(
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], passed: npt.NDArray[np.bool_]
+) -> Metrics:
+    """Compute all metrics of probabilities of shape (n, labels); `targets` and `passed` are of shape (n,)."""
+    predicted = probabilities.argmax(axis=1)
+    correct = predicted == targets
+    low, high = wilson_interval(int(correct.sum()), len(targets))
+    return Metrics(
+        n=len(targets),
+        accuracy=float(correct.mean()),
+        accuracy_low=low,
+        accuracy_high=high,
+        macro_f1=macro_f1(confusion_matrix(targets, predicted, probabilities.shape[1])),
+        calibration_error=expected_calibration_error(probabilities.max(axis=1), correct),
+        log_loss=log_loss(probabilities, targets),
+        passed=float(passed.mean()),
+        passed_accuracy=float(correct[passed].mean()) if passed.any() else 1.0,
+    )
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a proportion (Wilson 1927), which stays within 0 and 1."""
+    share = successes / n
+    centre = (share + _Z_95**2 / (2 * n)) / (1 + _Z_95**2 / n)
+    half_width = _Z_95 * math.sqrt(share * (1 - share) / n + _Z_95**2 / (4 * n * n)) / (1 + _Z_95**2 / n)
+    return max(0.0, centre - half_width), min(1.0, centre + half_width)
+
+
+def confusion_matrix(
+    targets: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], labels: int
+) -> npt.NDArray[np.int64]:
+    """Count photos in a matrix of shape (labels, labels): a row for each true label, a column for each predicted."""
+    counts = np.zeros((labels, labels), np.int64)
+    np.add.at(counts, (targets, predicted), 1)
+    return counts
+
+
+def f1_by_label(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return each label's harmonic mean of precision and recall; 0 for a label that is never true or predicted."""
+    true_positives = np.diag(confusion).astype(np.float64)
+    scores: npt.NDArray[np.float64] = 2 * true_positives / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
+    return scores
+
+
+def macro_f1(confusion: npt.NDArray[np.int64]) -> float:
+    """Return the mean F1 of the labels that are true or predicted for at least one photo."""
+    occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
+    return float(f1_by_label(confusion)[occurs].mean())
+
+
+def accuracy_by_fold(
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
+) -> tuple[float, ...]:
+    """Return the accuracy on each fold's photos; `targets` and `folds`, each photo's fold, are of shape (n,)."""
+    correct = probabilities.argmax(axis=1) == targets
+    return tuple(float(correct[folds == fold].mean()) for fold in np.unique(folds))
+
+
+def reliability_bins(
+    confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
+) -> tuple[ReliabilityBin, ...]:
+    """Group photos into bins of confidence of equal width; empty bins are left out. Both arrays are of shape (n,)."""
+    bins = np.minimum((confidences * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    return tuple(
+        ReliabilityBin(
+            int(index), int(members.sum()), float(confidences[members].mean()), float(correct[members].mean())
+        )
+        for index in np.unique(bins)
+        for members in [bins == index]
+    )
+
+
+def expected_calibration_error(confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> float:
+    """Return the mean difference of confidence and accuracy over the bins, weighted by photos (Guo et al. 2017)."""
+    bins = reliability_bins(confidences, correct)
+    return sum(held.count * abs(held.confidence - held.accuracy) for held in bins) / len(confidences)
+
+
+def log_loss(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> float:
+    """Return the mean negative log-likelihood of the true labels, in nats."""
+    likelihoods = np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)  # the logarithm of 0 is infinite
+    return float(-np.log(likelihoods).mean())
