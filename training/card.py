@@ -54,7 +54,7 @@ has everything else that serving needs.
 `make train` writes this page, `model.json` and `report/`.
 
 ## Intended use
-The model tells which of these labels a seller's photo of one piece of clothing shows, so that the listing gets a
+The model predicts which of these labels a seller's photo of one piece of clothing shows, so that the listing gets a
 category. It is not meant for photos of people or of several pieces, or to tell whether a photo shows clothes."""
 
 
@@ -68,8 +68,8 @@ def _results(description: ModelDescription) -> str:
 The results for senders held out of training are from cross-validation on the training photos, in {len(folds)} folds of
 senders. A network that was not trained on the fold classifies its photos, with a calibration that was fitted to the
 other folds. The accuracies on the folds are {_list(folds)}; their mean is {np.mean(folds):.3f}.
-Every network, also the one that is served, has the average of the weights from {len(seeds)} seeds. The networks of each
-seed alone have mean accuracies of {_list(seeds)} on the same folds.
+Every network, also the one that is served, has the average of the weights from {len(seeds)} seeds. Without averaging,
+the networks of each seed have mean accuracies of {_list(seeds)} on the same folds.
 No network was trained on photos of the senders of the test photos, and no choice was made with the test photos.
 
 Photos *need no review* if their confidence is at least {calibration.review_threshold} and their familiarity at least

@@ -56,7 +56,7 @@ def read_split(folders: Path | Sequence[Path], size: int, labels: tuple[str, ...
     """Read `folder/LABEL/*` of each folder into squares of `size` pixels.
 
     Without `labels`, the labels are the names of the first folder's label folders, in alphabetical order. A folder may
-    lack some labels. Raises `DatasetError`, also for a file that is not a readable photo: to skip it would change the
+    lack some labels. Raise `DatasetError`, also for a file that is not a readable photo: to skip it would change the
     data without notice.
     """
     folders = (folders,) if isinstance(folders, Path) else folders
@@ -68,7 +68,7 @@ def read_split(folders: Path | Sequence[Path], size: int, labels: tuple[str, ...
 
 
 def read_photos(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
-    """Read photos into an RGB array of shape (n, size, size, 3); raises `DatasetError`."""
+    """Read photos into an RGB array of shape (n, size, size, 3). Raise `DatasetError`."""
     images = np.empty((len(paths), size, size, 3), np.uint8)
 
     def read(index: int) -> None:
@@ -83,7 +83,7 @@ def read_photos(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
 
 
 def list_labels(folder: Path) -> tuple[str, ...]:
-    """Return the names of the label folders in `folder`, in alphabetical order; raises `DatasetError`."""
+    """Return the names of the label folders in `folder`, in alphabetical order. Raise `DatasetError`."""
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}. It must contain label folders, such as {folder / 't-shirt'}.")
     labels = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
@@ -93,7 +93,7 @@ def list_labels(folder: Path) -> tuple[str, ...]:
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """Return the files of a folder that are not hidden, in alphabetical order; raises `DatasetError`."""
+    """Return the files of a folder that are not hidden, in alphabetical order. Raise `DatasetError`."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if not files:
         raise DatasetError(f"{folder} contains no photos.")
@@ -101,7 +101,7 @@ def list_photos(folder: Path) -> list[Path]:
 
 
 def read_photo_metadata(data: Path, files: Sequence[Path]) -> PhotoMetadata:
-    """Look up the photos in `data/senders.csv` by their file names without extension; raises `DatasetError`.
+    """Look up the photos in `data/senders.csv` by their file names without extension. Raise `DatasetError`.
 
     A photo that the table does not have gets a sender of its own, and does not count as showing children's clothes. So
     do all photos if there is no table.

@@ -31,7 +31,7 @@ def cross_calibrate(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Calibrate each fold's outputs with a calibration that is fitted to the other folds.
 
-    `folds`, of shape (n,), has each photo's fold. Returns the probabilities, of shape (n, labels), and an array of
+    `folds`, of shape (n,), has each photo's fold. Return the probabilities, of shape (n, labels), and an array of
     shape (n,) that is true for photos that need no review.
     """
     probabilities = np.empty_like(outputs.logits)

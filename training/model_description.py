@@ -35,9 +35,9 @@ class ModelDescription:
     """All that is known about a published model.
 
     `conversion_error` is the largest difference in probability between a converted network and its Keras network.
-    `fold_accuracies` has the accuracy on each fold, and `seed_accuracies` the mean accuracy over the folds of the
-    networks of each seed alone. `metrics` has the splits `held_out` and, if there are such photos, `held_out_kids`,
-    `test` and `test_kids`.
+    `fold_accuracies` has the accuracy on each fold, and `seed_accuracies` the mean accuracy over the folds of each
+    seed's networks, before their weights are averaged. `metrics` has the splits `held_out` and, if there are such
+    photos, `held_out_kids`, `test` and `test_kids`.
     """
 
     training: TrainingRecord

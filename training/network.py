@@ -122,7 +122,7 @@ class LogitAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc] # Kera
 
 
 def fit_head(network: keras.Model, examples: Examples, recipe: Recipe) -> None:
-    """Train the head alone on the features of unaugmented photos (a linear probe)."""
+    """Train only the head, on the features of unaugmented photos (a linear probe)."""
     features = extract_features(network, examples.images)
     mean, deviation = features.mean(axis=0), features.std(axis=0) + _MIN_DEVIATION
     probe = keras.Sequential([keras.Input(features.shape[1:]), keras.layers.Dense(examples.targets.shape[1])])
@@ -166,7 +166,7 @@ def update_batch_norms(network: keras.Model, images: npt.NDArray[np.uint8]) -> N
     """
     norms = [layer for layer in network.get_layer(_TRUNK).layers if _is_batch_norm(layer) and layer.trainable]
     for norm in norms:
-        norm.momentum = 0  # so that it keeps the statistics of the last batch alone
+        norm.momentum = 0  # so that it keeps only the statistics of the last batch
     variables = [variable for norm in norms for variable in (norm.moving_mean, norm.moving_variance)]
     # As a graph: in eager execution Keras holds the outputs of all layers in memory until the last layer is done.
     forward = tf.function(network, autograph=False)
@@ -208,7 +208,7 @@ def _to_float16(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _fit_prototypes(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Cluster the directions of features of shape (n, features); returns unit vectors of shape (clusters, features)."""
+    """Cluster the directions of features of shape (n, features). Return unit vectors of shape (clusters, features)."""
     directions = np.unique(features / np.linalg.norm(features, axis=1, keepdims=True), axis=0)
     clusters = KMeans(min(_PROTOTYPES, len(directions)), n_init=1, random_state=0).fit(directions)
     centres = clusters.cluster_centers_

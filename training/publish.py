@@ -79,7 +79,7 @@ class HeldOutPhotos:
 def publish(run: Path, data: Path, out: Path) -> ModelDescription:
     """Write the network, its description, the card and the reports into `out`.
 
-    Raises `DatasetError`, `PublishError` or `OSError`, and then writes nothing.
+    Raise `DatasetError`, `PublishError` or `OSError`, and then write nothing.
     """
     record = read_record(run)
     folds = [load_network(run / fold_name(fold), data, record) for fold in range(record.recipe.folds)]
@@ -147,7 +147,7 @@ def pool_folds(folds: Sequence[ConvertedNetwork]) -> HeldOutPhotos:
 def measure_conversion_error(networks: Sequence[ConvertedNetwork], calibration: Calibration) -> float:
     """Return the largest difference in probability between a converted network and its Keras network.
 
-    Raises `PublishError` if it is more than rounding explains.
+    Raise `PublishError` if it is more than rounding explains.
     """
     error = max(_conversion_error(network, calibration) for network in networks)
     if error > _MAX_CONVERSION_ERROR:
@@ -162,7 +162,7 @@ def _conversion_error(network: ConvertedNetwork, calibration: Calibration) -> fl
 
 
 def measure_seeds(run: Path, record: TrainingRecord, held_out: HeldOutPhotos) -> tuple[float, ...]:
-    """Return the mean accuracy over the folds of the networks of each seed alone."""
+    """Return the mean accuracy over the folds of each seed's networks, before their weights are averaged."""
     return tuple(_measure_seed(run, recipe.seed, held_out) for recipe in record.recipe.per_seed())
 
 

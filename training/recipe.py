@@ -25,7 +25,7 @@ class Recipe:
     Size: the model serves photos of `size` pixels a side. The crops of the `phases` are smaller, because a random crop
     shows an object larger than the whole photo does (Touvron et al. 2019).
 
-    Steps: first the new head is trained alone, for `head_epochs` on the features of unaugmented photos, so that
+    Steps: first only the new head is trained, for `head_epochs` on the features of unaugmented photos, so that
     fine-tuning does not distort the pretrained features (Kumar et al. 2022). Then the whole network is trained by
     AdamW, except the stem and the first `frozen_blocks` of the 17 blocks: their filters are general, and training them
     would take half of the time. The learning rate rises during the first tenth of the steps and then follows a cosine
@@ -43,7 +43,7 @@ class Recipe:
     al. 2018) with Beta(`mixup`, `mixup`) the others.
 
     Cross-validation: the senders are divided into `folds` folds. For each fold a network is trained without it, which
-    is used for calibration and evaluation alone.
+    is used only for calibration and evaluation.
     """
 
     seed: int
@@ -67,7 +67,7 @@ class Recipe:
 
     @classmethod
     def load(cls, path: Path) -> "Recipe":
-        """Read a TOML file that has every field of a recipe and no others; raises `RecipeError` or `OSError`."""
+        """Read a TOML file that has every field of a recipe and no others. Raise `RecipeError` or `OSError`."""
         try:
             return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
         except (tomllib.TOMLDecodeError, RecipeError) as error:
@@ -75,7 +75,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
-        """Make a recipe from a dictionary that has every field and no others; raises `RecipeError`."""
+        """Make a recipe from a dictionary that has every field and no others. Raise `RecipeError`."""
         names = {field.name for field in fields(cls)}
         if names != set(values):
             different = ", ".join(sorted(names ^ set(values)))

@@ -36,7 +36,7 @@ class TrainingRecord:
 
 
 def read_record(run: Path) -> TrainingRecord:
-    """Read the record of a run; raises `OSError` if there is none."""
+    """Read the record of a run. Raise `OSError` if there is none."""
     values = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
     typed = {"labels": tuple(values["labels"]), "recipe": Recipe.from_dict(values["recipe"])}
     return TrainingRecord(**values | typed)
@@ -63,7 +63,7 @@ def variant_file(run: Path, size: int, precision: str) -> Path:
 
 
 def evaluation_photos(folder: Path, data: Path) -> list[Path]:
-    """Return the paths of a network's evaluation photos, in the order of its logits; raises `DatasetError`."""
+    """Return the paths of a network's evaluation photos, in the order of its logits. Raise `DatasetError`."""
     paths = [data / name for name in json.loads((folder / PHOTOS_FILE).read_text(encoding="utf-8"))]
     for path in paths:
         if not path.is_file():

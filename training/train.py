@@ -64,7 +64,7 @@ class NetworkPlan(NamedTuple):
 
 
 def plan_networks(data: Path, split: Split, folds: int) -> list[NetworkPlan]:
-    """Plan a network for each fold of senders, and the network to ship; raises `DatasetError`."""
+    """Plan a network for each fold of senders, and the network to ship. Raise `DatasetError`."""
     everything = np.arange(len(split.files))
     validation = np.array([index for index, path in enumerate(split.files) if path.is_relative_to(data / "validation")])
     senders = read_photo_metadata(data, split.files).sender_ids
@@ -80,7 +80,7 @@ def plan_networks(data: Path, split: Split, folds: int) -> list[NetworkPlan]:
 def train(data: Path, recipe: Recipe, weights: str, run: Path) -> None:
     """Train all networks of a recipe from each seed; skips those that `run` already has.
 
-    Raises `DatasetError`, `RunError` or `OSError`.
+    Raise `DatasetError`, `RunError` or `OSError`.
     """
     folders = [data / _FOLDERS[0], *(data / name for name in _FOLDERS[1:] if (data / name).is_dir())]
     split = read_split(folders, recipe.source_size)
@@ -176,7 +176,7 @@ def make_record(data: Path, split: Split, recipe: Recipe, weights: str) -> Train
 
 
 def open_run(run: Path, record: TrainingRecord) -> None:
-    """Write the record into the run's folder; raises `RunError` if the folder has a different record."""
+    """Write the record into the run's folder. Raise `RunError` if the folder has a different record."""
     path = run / RECORD_FILE
     content = json.dumps(asdict(record), indent=2) + "\n"
     if path.exists():

@@ -43,7 +43,7 @@ class VariantResult:
 
 
 def measure_variants(run: Path, data: Path, sizes: Sequence[int]) -> list[VariantResult]:
-    """Measure each variant on each installed runtime; raises `DatasetError` or `OSError`."""
+    """Measure each variant on each installed runtime. Raise `DatasetError` or `OSError`."""
     labels = read_record(run).labels
     paths = evaluation_photos(run / fold_name(0), data)
     targets = np.array([labels.index(path.parent.name) for path in paths], np.int64)
