@@ -14,6 +14,7 @@ import uuid
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPSConnection
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,7 +87,7 @@ def main() -> None:
     """Upload the photos that the command line names, and print what the API says of them."""
     classifier = Classifier(sys.argv[1], os.environ.get("CLASSIFIER_API_KEY"))
     batch = classifier.wait_for_verdict(classifier.upload([Path(name) for name in sys.argv[2:]]))
-    for photo in batch["items"]:
+    for photo in sorted(batch["items"], key=itemgetter("id")):
         print(f"{photo['id']}: {photo['label'] or photo['error']['message']}")
     if batch["label"]:
         print(f"It looks like you are selling: {batch['label']} ({batch['confidence']:.0%})")

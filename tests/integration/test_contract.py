@@ -1,6 +1,6 @@
-"""A walk through all that the outside may rely on: each kind of event, and each route with its fields and codes.
+"""The contract: each kind of event, and each route with its fields and codes, in a few lines each.
 
-Each is looked at in depth elsewhere; here is whether it is there at all, and looks as its users know it.
+Other tests go into detail. These fail if something that users rely on is missing or has another form.
 """
 
 import json
@@ -13,21 +13,21 @@ import pytest
 from openapi_spec_validator import validate
 from PIL import Image
 
-from tests.support.events import s3_event
 from classifier.errors import InvalidRequest, MethodNotAllowed
 from classifier.events import is_failed_event
+from classifier.keys import object_key
 from classifier.model import Model
 from classifier.photos import FORMATS
 from classifier.services import Services
-from classifier.uploads import PREFIX
 from tests.support.api import Answer, Api, handle
 from tests.support.bucket import Bucket
-from tests.support.errors import error_kinds
 from tests.support.drawings import encoded, garment, photo
+from tests.support.errors import error_kinds
+from tests.support.events import message, queue_event, s3_event
 from tests.support.photo_server import PhotoServer
 
 PANTS = photo("pants")
-ID = "listing-42/front.jpg"  # of the photo that the files in events/ speak of
+ID = "listing-42/front.jpg"  # of the photo in the files of events/
 IMAGE = {"Content-Type": "image/jpeg"}
 CODES = {
     "invalid_request": 400,
@@ -44,12 +44,12 @@ LoadEvent = Callable[[str], Any]
 
 
 @pytest.fixture(params=[None, "prod"], ids=["no prefix", "a stage's prefix"])
-def walk(request: pytest.FixtureRequest, api: Api) -> "Walk":
-    return Walk(api, request.param)
+def client(request: pytest.FixtureRequest, api: Api) -> "Client":
+    return Client(api, request.param)
 
 
-class Walk:
-    """Requests with and without the prefix of a stage, which API Gateway takes away and which links have to hold."""
+class Client:
+    """Sends requests with or without the prefix of a stage, which API Gateway removes and which links must have."""
 
     def __init__(self, api: Api, stage: str | None) -> None:
         self._api, self._stage = api, stage
@@ -65,8 +65,8 @@ class Walk:
 
 
 def upload(bucket: Bucket, services: Services, identifier: str = ID, data: bytes = PANTS) -> None:
-    bucket.put(PREFIX + identifier, data)
-    handle(s3_event(PREFIX + identifier), services)
+    bucket.put(object_key(identifier), data)
+    handle(s3_event(object_key(identifier)), services)
 
 
 def assert_classification(content: Any, model: Model) -> None:
@@ -88,7 +88,7 @@ def assert_classification(content: Any, model: Model) -> None:
 # Events
 
 
-def test_a_direct_invocation_is_answered_with_the_flat_map(
+def test_a_direct_invocation_is_answered_with_the_scores(
     services: Services, model: Model, photo_server: PhotoServer
 ) -> None:
     answer = handle({"url": photo_server.serve("/pants.jpg", PANTS)}, services)
@@ -98,19 +98,19 @@ def test_a_direct_invocation_is_answered_with_the_flat_map(
 
 
 @pytest.mark.parametrize("name", ["s3", "s3_versioned", "sqs"])
-def test_an_upload_is_classified_whichever_way_its_event_comes(
+def test_an_upload_is_classified_by_an_event_of_s3_or_of_a_queue(
     name: str, services: Services, bucket: Bucket, load_event: LoadEvent, api: Api
 ) -> None:
-    bucket.put(PREFIX + ID, PANTS)
+    bucket.put(object_key(ID), PANTS)
 
     handle(load_event(name), services)
 
     assert api.request("GET", f"/classifications/{ID}").json["label"] == "pants"
 
 
-def test_a_removed_photo_is_gone(services: Services, bucket: Bucket, load_event: LoadEvent, api: Api) -> None:
+def test_a_removed_photo_is_not_found(services: Services, bucket: Bucket, load_event: LoadEvent, api: Api) -> None:
     upload(bucket, services)
-    bucket.delete(PREFIX + ID)
+    bucket.delete(object_key(ID))
 
     handle(load_event("s3_removed"), services)
     handle(load_event("s3"), services)
@@ -118,26 +118,24 @@ def test_a_removed_photo_is_gone(services: Services, bucket: Bucket, load_event:
     assert api.request("GET", f"/classifications/{ID}").status == CODES["not_found"]
 
 
-def test_the_event_of_a_set_up_does_nothing(services: Services, load_event: LoadEvent) -> None:
+def test_the_test_event_of_s3_is_ignored(services: Services, load_event: LoadEvent) -> None:
     assert handle(load_event("s3_test_event"), services) is None
 
 
-def test_a_queue_gets_back_what_failed_and_nothing_else(services: Services, bucket: Bucket) -> None:
-    bucket.put(PREFIX + ID, PANTS)
-    bodies = [json.dumps(s3_event(PREFIX + ID)), "no JSON"]
-    messages = [
-        {"messageId": str(number), "eventSource": "aws:sqs", "body": body} for number, body in enumerate(bodies)
-    ]
+def test_a_queue_delivers_again_only_the_message_that_failed(services: Services, bucket: Bucket) -> None:
+    bucket.put(object_key(ID), PANTS)
+    bodies = [json.dumps(s3_event(object_key(ID))), "no JSON"]
+    messages = [message(body, str(number)) for number, body in enumerate(bodies)]
 
-    assert handle({"Records": messages}, services) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert handle(queue_event(*messages), services) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
 
 
 @pytest.mark.parametrize("schema", ["1.0", "2.0"])
-def test_a_batch_job_gets_a_result_for_each_task(
+def test_a_batch_job_is_answered_with_a_result_for_each_task(
     schema: str, services: Services, bucket: Bucket, load_event: LoadEvent
 ) -> None:
     event = load_event(f"batch_operations_{schema}")
-    bucket.put(PREFIX + ID, PANTS)
+    bucket.put(object_key(ID), PANTS)
 
     answer = handle(event, services)
 
@@ -149,12 +147,12 @@ def test_a_batch_job_gets_a_result_for_each_task(
     assert results <= {"Succeeded", "TemporaryFailure", "PermanentFailure"}
 
 
-def test_an_event_that_lambda_gave_up_on_fails_its_photo(
+def test_a_failed_event_marks_its_photo_as_failed(
     services: Services, bucket: Bucket, load_event: LoadEvent, api: Api
 ) -> None:
     event = load_event("failed")
     assert is_failed_event(event)
-    bucket.put(PREFIX + ID, PANTS)
+    bucket.put(object_key(ID), PANTS)
 
     handle(event, services)
 
@@ -163,7 +161,7 @@ def test_an_event_that_lambda_gave_up_on_fails_its_photo(
 
 
 @pytest.mark.parametrize("event", [{}, {"Records": [{"eventSource": "aws:kinesis"}]}, [], None])
-def test_any_other_event_is_told_which_there_are(event: Any, services: Services) -> None:
+def test_an_unknown_event_is_refused_with_an_error_that_names_the_known_kinds(event: Any, services: Services) -> None:
     with pytest.raises(InvalidRequest, match=r"url.*API Gateway.*S3.*SQS.*Batch Operations.*failed"):
         handle(event, services)
 
@@ -173,36 +171,40 @@ def test_any_other_event_is_told_which_there_are(event: Any, services: Services)
 
 @pytest.fixture(params=["url", "bytes"])
 def form(request: pytest.FixtureRequest, photo_server: PhotoServer) -> dict[str, Any]:
-    """The two ways to hand over a photo."""
+    """The two ways to send a photo."""
     if request.param == "url":
         return {"content": {"url": photo_server.serve("/pants.jpg", PANTS)}}
     return {"body": PANTS, "headers": IMAGE}
 
 
-def test_post_predict(form: dict[str, Any], walk: Walk, model: Model) -> None:
-    answer = walk.request("POST", "/predict", **form)
+def test_post_predict_answers_the_scores_and_a_location(form: dict[str, Any], client: Client, model: Model) -> None:
+    answer = client.request("POST", "/predict", **form)
 
     assert (answer.status, list(answer.json)) == (200, list(model.description.labels))
-    assert_classification(walk.follow(answer.headers["location"]).json, model)
+    assert_classification(client.follow(answer.headers["location"]).json, model)
 
 
-def test_post_classifications(form: dict[str, Any], walk: Walk, model: Model) -> None:
-    answer = walk.request("POST", "/classifications", **form)
+def test_post_classifications_answers_the_classification_and_its_location(
+    form: dict[str, Any], client: Client, model: Model
+) -> None:
+    answer = client.request("POST", "/classifications", **form)
 
     assert answer.status == 201
     assert_classification(answer.json, model)
     assert answer.json["source"] == ("url" if "content" in form else "bytes")
-    assert walk.follow(answer.headers["location"]).json == answer.json
+    assert client.follow(answer.headers["location"]).json == answer.json
 
 
-def test_get_classifications_id(walk: Walk, model: Model, services: Services, bucket: Bucket) -> None:
-    bucket.put(PREFIX + ID, PANTS)
-    pending = walk.request("GET", f"/classifications/{ID}")
-    handle(s3_event(PREFIX + ID), services)
-    answer = walk.request("GET", f"/classifications/{ID}")
-    same = walk.request("GET", f"/classifications/{ID}", headers={"If-None-Match": answer.headers["etag"]})
-    encoded_id = walk.request("GET", f"/classifications/{quote(ID, safe='')}")
-    missing = walk.request("GET", "/classifications/nothing.jpg")
+def test_get_classifications_id_answers_pending_and_classified_and_unchanged(
+    client: Client, model: Model, services: Services, bucket: Bucket
+) -> None:
+    bucket.put(object_key(ID), PANTS)
+    pending = client.request("GET", f"/classifications/{ID}")
+    handle(s3_event(object_key(ID)), services)
+    answer = client.request("GET", f"/classifications/{ID}")
+    same = client.request("GET", f"/classifications/{ID}", headers={"If-None-Match": answer.headers["etag"]})
+    encoded_id = client.request("GET", f"/classifications/{quote(ID, safe='')}")
+    missing = client.request("GET", "/classifications/nothing.jpg")
 
     assert (pending.status, pending.json["status"]) == (200, "PENDING")
     assert int(pending.headers["retry-after"]) > 0
@@ -214,13 +216,13 @@ def test_get_classifications_id(walk: Walk, model: Model, services: Services, bu
     assert missing.status == CODES["not_found"]
 
 
-def test_get_classifications(walk: Walk, services: Services, bucket: Bucket) -> None:
+def test_get_classifications_lists_by_filter_and_page(client: Client, services: Services, bucket: Bucket) -> None:
     for number in range(3):
         upload(bucket, services, f"listing-42/{number}.jpg")
     asked = {"label": "pants", "status": "SUCCEEDED", "batch": "listing-42", "needs_review": "false", "limit": "2"}
 
-    first = walk.request("GET", "/classifications", query=asked).json
-    second = walk.request("GET", "/classifications", query={**asked, "cursor": first["next_cursor"]}).json
+    first = client.request("GET", "/classifications", query=asked).json
+    second = client.request("GET", "/classifications", query={**asked, "cursor": first["next_cursor"]}).json
 
     assert set(first) == {"items", "next_cursor"}
     assert (len(first["items"]), len(second["items"]), second["next_cursor"]) == (2, 1, None)
@@ -230,18 +232,20 @@ def test_get_classifications(walk: Walk, services: Services, bucket: Bucket) -> 
     assert times == sorted(times, reverse=True)
 
 
-def test_post_uploads_and_get_batches_id(walk: Walk, services: Services, bucket: Bucket) -> None:
+def test_post_uploads_and_get_batches_id_answer_forms_and_progress(
+    client: Client, services: Services, bucket: Bucket
+) -> None:
     files = [{"name": "front.jpg", "content_type": "image/jpeg"}, {"name": "notes.jpg", "content_type": "image/jpeg"}]
-    answer = walk.request("POST", "/uploads", {"files": files})
+    answer = client.request("POST", "/uploads", {"files": files})
     front, notes = answer.json["items"]
     upload(bucket, services, front["id"])
     upload(bucket, services, notes["id"], b"no photo")
 
-    batch = walk.request("GET", f"/batches/{answer.json['batch_id']}").json
+    batch = client.request("GET", f"/batches/{answer.json['batch_id']}").json
 
     assert answer.status == 201
     assert set(front) == {"id", "url", "fields", "status_url", "expires_at"}
-    assert walk.follow(front["status_url"]).json["id"] == front["id"]
+    assert client.follow(front["status_url"]).json["id"] == front["id"]
     assert set(batch) == {
         *("batch_id", "total", "pending", "succeeded", "failed", "label", "confidence", "items"),
     }
@@ -250,35 +254,35 @@ def test_post_uploads_and_get_batches_id(walk: Walk, services: Services, bucket:
 
 
 @pytest.mark.parametrize("count", [0, 51])
-def test_post_uploads_takes_one_to_fifty_files(count: int, walk: Walk) -> None:
+def test_post_uploads_takes_one_to_fifty_files(count: int, client: Client) -> None:
     files = [{"name": "front.jpg", "content_type": "image/jpeg"}] * count
 
-    assert walk.request("POST", "/uploads", {"files": files}).status == CODES["invalid_request"]
+    assert client.request("POST", "/uploads", {"files": files}).status == CODES["invalid_request"]
 
 
-def test_put_confirmations_id(walk: Walk, services: Services, bucket: Bucket) -> None:
+def test_put_confirmations_id_stores_the_label(client: Client, services: Services, bucket: Bucket) -> None:
     upload(bucket, services)
 
-    answer = walk.request("PUT", f"/confirmations/{ID}", {"label": "shorts"})
+    answer = client.request("PUT", f"/confirmations/{ID}", {"label": "shorts"})
 
     assert answer.status == 200
     assert (answer.json["label"], answer.json["confirmed_label"]) == ("pants", "shorts")
-    assert walk.request("GET", f"/classifications/{ID}").json == answer.json
+    assert client.request("GET", f"/classifications/{ID}").json == answer.json
 
 
-def test_get_model(walk: Walk, model: Model) -> None:
-    told = walk.request("GET", "/model").json
+def test_get_model_answers_what_the_model_is(client: Client, model: Model) -> None:
+    told = client.request("GET", "/model").json
 
     assert (told["version"], told["labels"]) == (model.description.version, list(model.description.labels))
     assert {"name", "input", "accuracy"} <= set(told)
 
 
-def test_get_health(walk: Walk) -> None:
-    assert walk.request("GET", "/health").status == 200
+def test_get_health_answers_200(client: Client) -> None:
+    assert client.request("GET", "/health").status == 200
 
 
-def test_get_openapi_json(walk: Walk) -> None:
-    description = walk.request("GET", "/openapi.json").json
+def test_get_openapi_json_answers_a_valid_description_of_every_path(client: Client) -> None:
+    description = client.request("GET", "/openapi.json").json
 
     validate(description)
     assert set(description["paths"]) >= {
@@ -287,8 +291,8 @@ def test_get_openapi_json(walk: Walk) -> None:
     }
 
 
-def test_get_the_sellers_page(walk: Walk) -> None:
-    answer = walk.request("GET", "/")
+def test_get_the_root_answers_the_seller_s_page(client: Client) -> None:
+    answer = client.request("GET", "/")
 
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
@@ -312,10 +316,12 @@ def test_get_the_sellers_page(walk: Walk) -> None:
         ("url_unreachable", "POST", "/predict", {"content": {"url": "http://127.0.0.1:1/photo.jpg"}}),
     ],
 )
-def test_an_error(code: str, method: str, path: str, options: dict[str, Any], walk: Walk) -> None:
+def test_an_error_has_its_code_and_status_and_leaks_nothing(
+    code: str, method: str, path: str, options: dict[str, Any], client: Client
+) -> None:
     headers = IMAGE if "body" in options else {}
 
-    answer = walk.request(method, path, headers=headers, **options)
+    answer = client.request(method, path, headers=headers, **options)
 
     assert answer.status == CODES[code]
     assert set(answer.json) == {"error", "request_id"}
@@ -324,7 +330,7 @@ def test_an_error(code: str, method: str, path: str, options: dict[str, Any], wa
 
 
 def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
-    """A method that a path does not answer is an invalid request too, with the status that HTTP has for it."""
+    """A wrong method is an invalid request too, with the status that HTTP has for it."""
     assert (MethodNotAllowed.code, MethodNotAllowed.status) == ("invalid_request", 405)
     assert {kind.code: int(kind.status) for kind in error_kinds() if kind is not MethodNotAllowed} == CODES
 
@@ -333,9 +339,9 @@ def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_every_format_is_taken_whatever_it_says_it_is(format_name: str, walk: Walk) -> None:
+def test_every_format_is_accepted_with_any_content_type(format_name: str, client: Client) -> None:
     data = encoded(garment("pants"), format_name)
 
-    answer = walk.request("POST", "/classifications", body=data, headers={"Content-Type": "image/x-photo"})
+    answer = client.request("POST", "/classifications", body=data, headers={"Content-Type": "image/x-photo"})
 
     assert (answer.status, answer.json["image"]["format"], answer.json["label"]) == (201, format_name, "pants")

@@ -56,7 +56,7 @@ TOOLS = ("bash", "sh", "cat", "chmod", "cp", "curl", "head", "ls", "mkdir", "rm"
 AWS_CLI = Path(os.environ.get("AWS_CLI") or f"{sys.prefix}-aws-cli/bin/aws")
 # Options of curl that are newer than 7.81, the version of Ubuntu 22.04.
 NEW_CURL_OPTIONS = {"--json", "--no-clobber", "--rate", "--remove-on-error", "--url-query", "--variable"}
-FREE_FORM = {"fields", "input"}  # the content of these fields is not shown
+FREE_FORM = {"detail", "fields", "input"}  # the content of these fields is not shown
 END_OF_COMMAND = "\x1e"
 
 
@@ -228,7 +228,7 @@ def test_the_commands_that_the_local_system_prints_work(shell: Shell, system: Sy
     assert '"error": {"code"' not in shell.run("\n".join(commands))
 
 
-def test_the_commands_for_an_aws_account_work_in_moto_s(shell: Shell, account: System) -> None:
+def test_the_commands_for_an_aws_account_work_in_moto(shell: Shell, account: System) -> None:
     """All blocks of a page run in one shell, because the later ones use variables of the first."""
     checked_only = "|".join(f'"{call}"' for call in NOT_IN_MOTO)
     check = f'case "$1 $2" in {checked_only}) set -- "$@" --generate-cli-skeleton output;; esac'
@@ -295,6 +295,14 @@ def create_function(system: System) -> str:
     version = client.publish_version(**function)["Version"]
     client.create_alias(**function, Name="live", FunctionVersion=version)
     return function["FunctionName"]
+
+
+def test_the_commands_read_outputs_that_the_template_has() -> None:
+    """A name that does not exist would be an empty text, without an error."""
+    named = {name for page in PAGES for name in re.findall(r"\$\(output (\w+)\)", page.read_text())}
+
+    assert named
+    assert named <= read_template()["Outputs"].keys()
 
 
 @pytest.mark.parametrize("block", OTHER_BLOCKS, ids=lambda block: f"{block.page}: {block.commands[0].text[:40]}")

@@ -32,8 +32,8 @@ CLASSIFIED = {"message": "classified", "id": "a.jpg", "label": "hat", "confidenc
             {
                 "message": "A message failed",
                 "level": "ERROR",
-                "message_id": "1",
-                "exception": "Trace\nValueError: no\n",
+                "task_id": "1",
+                "exception": "Trace\nValueError: 1\n",
             },
             "ERROR: A message failed: task_id=1, ValueError: 1",
         ),

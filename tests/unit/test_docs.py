@@ -1,43 +1,46 @@
-"""What the docs point to is there."""
+"""README and docs refer only to files, headings, tests and make targets that exist."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TESTS = ROOT / "tests"
 
 
-def test_every_test_that_the_threat_model_names_exists() -> None:
-    named = set(
-        re.findall(r"`((?:stress|unit|integration|training|browser)/\w+\.py)(?:::(\w+))?`", read("threat-model.md"))
-    )
+def test_the_threat_model_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text()
+    named = set(re.findall(r"`((?:stress|unit|integration|training|browser)/\w+\.py)(?:::(\w+))?`", page))
 
     assert len(named) > 10
-    assert [name for name, _ in named if not (TESTS / name).is_file()] == []
-    assert [test for name, test in named if test and f"def {test}(" not in (TESTS / name).read_text()] == []
+    assert [file for file, _ in named if not (TESTS / file).is_file()] == []
+    assert [test for file, test in named if test and f"def {test}(" not in (TESTS / file).read_text()] == []
 
 
-def test_every_link_between_the_docs_leads_somewhere() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    broken = [
-        f"{page.name}: {link}"
-        for page in pages
-        for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text())
-        if not is_there(page, link, anchor)
-    ]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text())
 
-    assert broken == []
+    assert [link for link in links if not exists(page, *link)] == []
 
 
-def is_there(page: Path, link: str, anchor: str) -> bool:
-    """Whether a link leads to a file and, where it names one, to a heading of it, as GitHub spells its anchors."""
-    target = (page.parent / link) if link else page
-    if not target.exists():
-        return False
-    headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
-    return not anchor or anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+def exists(page: Path, file: str, anchor: str) -> bool:
+    """Return whether the page's link leads to a file and, if it has an anchor, to a heading of that file."""
+    target = page.parent / file if file else page
+    return target.exists() and (not anchor or anchor in anchors(target))
 
 
-def read(name: str) -> str:
-    return (ROOT / "docs" / name).read_text()
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
+
+    assert {"run", "test"} <= named <= targets
