@@ -41,7 +41,7 @@ class Bucket:
             answer = self.client.get_object(Bucket=self.name, Key=key, **condition)
         except self.client.exceptions.ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in {"304", "NotModified"}:
+            if known_etag and code in {"304", "NotModified"}:
                 raise NotModified from error
             if code == "NoSuchKey":  # other 404s mean that the bucket is missing
                 raise ObjectNotFound from error
