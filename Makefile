@@ -9,13 +9,14 @@ RUN ?= build/training
 
 TRAINING_VENV = $(VENV)-training
 SAM_VENV = $(VENV)-sam
+AWS_CLI_VENV = $(VENV)-aws-cli
 LOCK_VENV = $(VENV)-lock
 # --no-deps: the files are complete, and old versions of pip refuse a dependency with extras whose line has none.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 # Each lock comes after those that it builds on.
 LOCKS = requirements local/requirements tests/requirements tests/browser/requirements tests/mutation/requirements \
-  training/requirements benchmarks/requirements tests/sam-requirements requirements-uv
+  training/requirements benchmarks/requirements tests/sam-requirements tests/aws-cli-requirements requirements-uv
 # Dependabot reads these options from the header of each lock.
 LOCK_OPTIONS = --universal --python-version 3.11 --generate-hashes
 
@@ -32,7 +33,7 @@ run: $(VENV)/.local ## Start the whole system on this machine; PORT=, AWS_PORT= 
 
 ##@ Test it
 
-test: $(VENV)/.tests ## Run the tests that need only Python
+test: $(VENV)/.tests $(AWS_CLI_VENV)/.aws-cli ## Run the tests that need only Python
 	$(VENV)/bin/python -m pytest
 
 check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and the checks of the template
@@ -44,7 +45,7 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and 
 	$(SAM_VENV)/bin/checkov --quiet --compact --skip-download --framework cloudformation dockerfile \
 	  --file template.yaml functions/classifier/Dockerfile
 
-test-browser: $(VENV)/.browser ## Test the seller's page in Chromium
+test-browser: $(VENV)/.browser ## Test the sellers' page in Chromium
 	$(VENV)/bin/python -m pytest tests/browser
 
 test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## Build the image and test it; needs Docker
@@ -96,7 +97,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ {print (n++ ? "\n" : "") substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 clean: ## Remove what these targets installed and built
-	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) $(LOCK_VENV) build .aws-sam
+	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) $(AWS_CLI_VENV) $(LOCK_VENV) build .aws-sam
 
 docker:
 	@docker info >/dev/null 2>&1 || { \
@@ -137,11 +138,17 @@ $(SAM_VENV)/.sam: tests/sam-requirements.txt | $(SAM_VENV)/bin/python
 	@$(SAM_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
+$(AWS_CLI_VENV)/.aws-cli: tests/aws-cli-requirements.txt | $(AWS_CLI_VENV)/bin/python
+	@echo "Installing the AWS CLI into $(AWS_CLI_VENV) …"
+	@$(AWS_CLI_VENV)/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
 $(LOCK_VENV)/.uv: requirements-uv.txt | $(LOCK_VENV)/bin/python
 	@$(LOCK_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
-$(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python $(LOCK_VENV)/bin/python:
+$(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python $(AWS_CLI_VENV)/bin/python \
+$(LOCK_VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no $(PYTHON) on this machine. Install Python 3.11 or later, or name yours: make PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,12 +1,12 @@
-"""Writes to stdout a tar of a small Debian with the Python that runs this, made of this machine's own files.
+"""Writes a tar archive of a small Debian with the running Python to stdout, made from this machine's files.
 
-It stands in for `python:3.*-slim-bookworm` where no registry of images can be reached, so that the container can be
-tested there. Run it on Debian 12:
+It replaces `python:3.*-slim-bookworm` where no image registry can be reached, so that the container can be tested
+there. Run it on Debian 12:
 
     python3.13 .ci/stand_in_base.py | docker import -c 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - IMAGE:TAG
 
-As in the official image, Python and pip lie under /usr/local. The machine's certificates and settings of pip go along,
-so that `pip install` finds inside what it finds outside.
+As in the official image, Python and pip are under /usr/local. The archive includes this machine's certificates and pip
+settings, so that `pip install` reaches the same package index inside the container.
 """
 
 import re
@@ -19,7 +19,7 @@ from pathlib import Path
 
 _COMMANDS = """sh bash cat chmod chown cp dirname env find grep head id ln ls mkdir mv readlink rm sed sleep sort tail
 touch tr"""
-_PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g")  # whose libraries wheels may take for granted
+_PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g")  # wheels may expect their libraries on every system
 _SETTINGS = ("passwd", "group", "nsswitch.conf", "os-release", "ssl/certs/ca-certificates.crt", "pip.conf")
 _UNUSED = (
     "EXTERNALLY-MANAGED",
@@ -37,7 +37,7 @@ _SYSTEM_LIBRARIES = Path("/usr/lib", f"{sysconfig.get_config_var('MULTIARCH')}")
 
 
 def main() -> None:
-    """Collect the files in a folder, and pack it."""
+    """Collect the files in a temporary folder and write the archive."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         root.chmod(0o755)
@@ -55,14 +55,14 @@ def main() -> None:
 
 
 def _copy_python(root: Path) -> list[Path]:
-    """Answers what of it loads libraries."""
+    """Copy Python and pip. Return the files that load shared libraries."""
     name = f"python{sysconfig.get_python_version()}"
     executable, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
     _copy(executable, root / "usr/local/bin" / name)
     shutil.copytree(library, root / "usr/local/lib" / name, ignore=shutil.ignore_patterns(*_UNUSED))
     for link in ("python", "python3"):
         (root / "usr/local/bin" / link).symlink_to(name)
-    # Debian's own Python has another name for it.
+    # Debian's own Python calls the folder dist-packages.
     packages = (
         root / "usr/local/lib" / name / ("dist-packages" if library.parent == Path("/usr/lib") else "site-packages")
     )
@@ -82,7 +82,7 @@ def _copy_command(name: str, root: Path) -> Path:
 
 
 def _copy_libraries(binaries: list[Path], root: Path) -> None:
-    """What the binaries and wheels load, under the names that they ask for, where the loader looks."""
+    """Copy the libraries that the binaries and wheels load, by the names that they use, to where the loader looks."""
     listed = subprocess.run(["dpkg-query", "-L", *_PACKAGES], check=True, stdout=subprocess.PIPE, text=True).stdout
     loaded = subprocess.run(["ldd", *binaries], check=False, stdout=subprocess.PIPE, text=True).stdout
     named = re.findall(r"^\S+/lib[^/]*\.so\.\d+$", listed, re.MULTILINE) + re.findall(r"(/\S+) \(0x", loaded)

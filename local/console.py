@@ -21,7 +21,7 @@ def format_record(record: Any) -> str:
     match record["message"]:
         case "classified":
             review = ", needs review" if record["needs_review"] else ""
-            percent = int(round(100 * record["confidence"], 2))  # rounded down, as on the seller's page: 99.9% is not certain
+            percent = int(round(100 * record["confidence"], 2))  # rounded down, as on the page: 99.9% is not certain
             return f"{record['id']}: {record['label']}, {percent}%{review}"
         case "failed":
             return f"{record['id']}: FAILED, {record['code']}: {record['reason']}"

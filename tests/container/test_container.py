@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.events import api_event
 from classifier.description import Description
+from tests.support.drawings import encoded, garment, photo
+from tests.support.events import api_event
+from tests.support.local_system import System, running, status, wait_until
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.drawings import encoded, garment, photo
-from tests.support.local_system import System, running, status, wait_until
 
 SAM = Path(os.environ.get("SAM", "sam"))
-EMULATOR = "aws-lambda-rie-x86_64"  # of Lambda's runtime; SAM brings it
+EMULATOR = "aws-lambda-rie-x86_64"  # Lambda's runtime interface emulator, a part of the SAM CLI
 BASE = "public.ecr.aws/docker/library/python"
 IMAGE = "classifierfunction:latest"  # SAM's name for it
-MOST_ADDED = 200_000_000  # bytes
+MAX_ADDED_BYTES = 200_000_000  # to the base image
 LABELS = Description.read(ROOT / "model").labels
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 # The function fetches from public addresses alone, so this network on this machine has some; nothing is routed there.
@@ -43,22 +43,22 @@ CONFINED = ["--read-only", "--tmpfs", "/tmp", "--user", "65534:65534", "--cap-dr
 
 
 def run(*command: object) -> str:
-    """What the command writes to standard output; what it says otherwise goes into the failure."""
-    told = subprocess.run([str(part) for part in command], cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=False)
-    assert told.returncode == 0, (told.stdout + told.stderr).decode()[-4000:]
-    return told.stdout.decode().strip()
+    """Run the command. Return its standard output; fail with all of its output if it fails."""
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-4000:]
+    return done.stdout.decode().strip()
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """`make run`, on the ports that samconfig.toml knows."""
+    """The local system, on the ports that samconfig.toml names."""
     with running(8000, 5000, tmp_path_factory.mktemp("local") / "output.txt") as system:
         yield system
 
 
 @pytest.fixture(scope="module", params=["3.11", "3.13"])
 def python(request: pytest.FixtureRequest) -> str:
-    """The Python in the image that SAM has just built; the first is the default, and needs no flags."""
+    """The version of Python in the image that SAM has just built. The default version needs no flags."""
     version: str = request.param
     run(SAM, "build", *(["--parameter-overrides", f"PythonVersion={version}"] if version != "3.11" else []))
     return version
@@ -66,7 +66,7 @@ def python(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def network(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A network of containers where PHOTO_URL answers."""
+    """A network of containers with a server at PHOTO_URL."""
     name = f"clothes-test-{uuid.uuid4().hex[:8]}"
     photos = tmp_path_factory.mktemp("photos")
     (photos / "pants.jpg").write_bytes(photo("pants"))
@@ -84,7 +84,7 @@ def network(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 @dataclass(frozen=True)
 class Container:
-    """The image under Lambda's emulator."""
+    """A container of the image, under Lambda's emulator."""
 
     name: str
     url: str
@@ -93,7 +93,7 @@ class Container:
         return requests.post(self.url + INVOCATIONS, json=event, timeout=60).json()
 
     def request(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
-        """Status and JSON of the answer to an event of API Gateway."""
+        """Send an event of API Gateway. Return the status and the JSON of the answer."""
         answer = self.invoke(api_event(method, path, **options))
         assert "statusCode" in answer, answer
         return answer["statusCode"], json.loads(answer["body"])
@@ -105,7 +105,7 @@ class Container:
 
 @contextmanager
 def emulated(*options: object) -> Iterator[Container]:
-    """A confined container of the image, once it answers."""
+    """Run a confined container of the image. Yield it once it answers."""
     tools = run(SAM.parent / "python", "-c", "import samcli.local as s; print(s.__path__[0])")
     port = free_port()
     variables = json.loads((ROOT / "local" / "sam-environment.json").read_text())["ClassifierFunction"]
@@ -134,17 +134,17 @@ def _answers(container: Container) -> bool:
 
 @pytest.fixture(scope="module")
 def container(system: System, network: str) -> Iterator[Container]:
-    """One with the least memory that the template allows."""
+    """A container with the least memory that the template allows."""
     with emulated("--network", network, "-m", "512m", "--memory-swap", "512m") as container:
         yield container
 
 
 def invoke_by_sam(event: str, *options: object) -> Any:
-    """What `sam local invoke` prints for one of the files of `events/`."""
+    """Return what `sam local invoke` prints for one of the files of `events/`."""
     return json.loads(run(SAM, "local", "invoke", "-e", f"events/{event}.json", *options).splitlines()[-1])
 
 
-def test_the_image_holds_what_the_function_uses_and_little_more(python: str) -> None:
+def test_the_image_contains_only_what_the_function_uses(python: str) -> None:
     base, image = (
         int(run("docker", "image", "inspect", "--format", "{{.Size}}", name))
         for name in (f"{BASE}:{python}-slim-bookworm", IMAGE)
@@ -154,7 +154,7 @@ def test_the_image_holds_what_the_function_uses_and_little_more(python: str) -> 
     )
     packages = run("docker", "run", "--rm", "--entrypoint", "pip", IMAGE, "list", "--format", "json")
 
-    assert image - base <= MOST_ADDED
+    assert image - base <= MAX_ADDED_BYTES
     assert run("docker", "run", "--rm", "--entrypoint", "python", IMAGE, "--version").startswith(f"Python {python}.")
     package = ROOT / "functions" / "classifier"
     files = [
@@ -165,14 +165,14 @@ def test_the_image_holds_what_the_function_uses_and_little_more(python: str) -> 
     ]
     code = {f"/var/task/classifier/{path.relative_to(package)}" for path in files}
     model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json")}
-    assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt", "/var/task/constraints.txt"}
+    assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt"}
     named = {package["name"] for package in json.loads(packages)}
     assert not named & {"tensorflow", "keras", "moto", "pytest", "scikit-learn"}
     assert ("tflite-runtime" in named) == (python == "3.11")
 
 
 def test_sam_classifies_the_photo_of_the_local_system(python: str, system: System) -> None:
-    """With no flags. The local system's own function has classified it before; this record is the container's."""
+    """It needs no flags. The record of the local system's function is deleted first."""
     system.classification("listing-42/front.jpg", status("SUCCEEDED"))
     table = {"TableName": "classifications", "Key": {"id": {"S": "listing-42/front.jpg"}}}
     system.client("dynamodb").delete_item(**table)
@@ -186,7 +186,7 @@ def test_sam_classifies_the_photo_of_the_local_system(python: str, system: Syste
     assert system.get("/classifications/listing-42/front.jpg").json() == classification
 
 
-def test_sam_says_what_to_start_where_no_local_system_is(python: str, tmp_path: Path) -> None:
+def test_sam_prints_what_to_start_without_the_local_system(python: str, tmp_path: Path) -> None:
     variables = json.loads((ROOT / "local" / "sam-environment.json").read_text())
     variables["ClassifierFunction"]["AWS_ENDPOINT_URL"] = f"http://host.docker.internal:{free_port()}"
     (tmp_path / "environment.json").write_text(json.dumps(variables))
@@ -253,27 +253,27 @@ def _check_routes(url: str) -> None:
     assert (text.status_code, text.json()["error"]["code"]) == (415, "unsupported_image")
 
 
-def test_the_tutorials_event_gets_the_flat_map(container: Container) -> None:
-    """In a container without rights: of another user, with a file system that can't be written."""
+def test_a_direct_invocation_is_answered_with_the_scores(container: Container) -> None:
+    """The container has another user, no capabilities, and a read-only file system."""
     scores = container.invoke({"url": PHOTO_URL})
 
     assert tuple(scores) == LABELS
     assert max(scores, key=scores.__getitem__) == "pants"
 
 
-def test_the_container_can_write_nothing_but_its_temporary_files(container: Container) -> None:
+def test_the_container_can_write_only_temporary_files(container: Container) -> None:
     attempts = "touch /var/task/x; touch /usr/local/x; touch /tmp/x && id -u"
 
-    told = subprocess.run(
+    done = subprocess.run(
         ["docker", "exec", container.name, "sh", "-c", attempts], capture_output=True, text=True, check=False
     )
 
-    assert told.stderr.count("Read-only file system") == 2
-    assert told.stdout.strip() == "65534"
+    assert done.stderr.count("Read-only file system") == 2
+    assert done.stdout.strip() == "65534"
 
 
 def black_png(side: int, rows: int) -> bytes:
-    """A PNG that says it has `side` × `side` pixels, and holds so many rows of them."""
+    """Return a PNG that states a size of `side` × `side` pixels, and has so many rows of them."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
@@ -293,7 +293,7 @@ def black_png(side: int, rows: int) -> bytes:
         pytest.param(photo("pants")[:2000], (422, "unreadable_image"), id="cut short"),
     ],
 )
-def test_no_photo_takes_a_container_of_512_megabytes_down(
+def test_no_photo_kills_a_container_with_512_megabytes(
     container: Container, data: bytes, expected: tuple[int, str | None]
 ) -> None:
     status, content = container.request("POST", "/predict", body=data, headers={"Content-Type": "image/png"})
@@ -304,7 +304,7 @@ def test_no_photo_takes_a_container_of_512_megabytes_down(
 
 
 def test_a_function_that_is_killed_starts_again(container: Container) -> None:
-    """As it is for want of memory: its process dies, the next event finds a new one."""
+    """Lack of memory would kill its process too. The next event starts a new one."""
     assert run("docker", "exec", container.name, "sh", "-c", _KILL_PYTHON) == "killed"
 
     wait_until(lambda: container.invoke({"url": PHOTO_URL}), lambda answer: "pants" in answer)
@@ -312,7 +312,7 @@ def test_a_function_that_is_killed_starts_again(container: Container) -> None:
     assert container.is_running
 
 
-# There is no pkill in the image.
+# The image has no pkill.
 _KILL_PYTHON = r"""for process in /proc/[0-9]*; do
   case "$(tr '\0' ' ' <"$process/cmdline")" in
     "python -m awslambdaric"*) kill -9 "${process#/proc/}" && echo killed ;;

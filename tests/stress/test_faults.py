@@ -50,8 +50,8 @@ Note = Callable[[str, object], None]
 GATEWAY_TIMEOUT = 29  # seconds; API Gateway's limit
 # How often the failure queue delivers an event before it moves it to the dead letters.
 RECEIVES = read_template()["Resources"]["FailureQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
-# A client has 500 points for retries, and each retry costs 14. Without points the SDK does not retry. So a new client is
-# made after so many faults.
+# A client has 500 points for retries, and each retry costs 14. Without points the SDK does not retry. So each client is
+# replaced after so many faults.
 MAX_FAULTS = 20
 OLD, NEW, *_ = CONTENTS
 LABELS: dict[str | None, str | None] = {etag_of(content): label for content, label in CONTENTS.items()}
@@ -593,7 +593,8 @@ def test_half_a_photo_counts_as_damaged_if_the_sdk_does_not_check_its_length(mon
     case = Case("event", "a new photo", "GetObject", fault_named("cut short", "GetObject"), Duration.TRY)
     assert account.play(case) == []
 
-    monkeypatch.setattr(botocore.endpoint, "StreamingBody", lambda raw, _: StreamingBody(raw, None))
+    unknown_length: Any = None
+    monkeypatch.setattr(botocore.endpoint, "StreamingBody", lambda raw, _: StreamingBody(raw, unknown_length))
 
     assert f"{case}: the label is None, the code unreadable_image" in account.play(case)
 
@@ -629,7 +630,7 @@ def seconds_after_a_throttle(monkeypatch: pytest.MonkeyPatch, mode: str) -> floa
     conditions = SimpleNamespace(Lock=threading.Lock, Condition=lambda lock: Condition(account, lock))
     monkeypatch.setattr(botocore.retries.bucket, "time", clock)
     monkeypatch.setattr(botocore.retries.bucket, "threading", conditions)
-    retries = {"mode": mode, "total_max_attempts": 3}
+    retries: Any = {"mode": mode, "total_max_attempts": 3}
     monkeypatch.setattr(services_module, "client_config", lambda: CLIENT_CONFIG().merge(Config(retries=retries)))
     account.restart()
     throttled = fault_named("400 ThrottlingException", "GetItem")

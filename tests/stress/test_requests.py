@@ -1,4 +1,4 @@
-"""Whatever strangers send to the API: a clear answer that fits its description, and never what is another's."""
+"""Requests of strangers to the API: each answer is clear, fits the OpenAPI description, and leaks nothing."""
 
 import base64
 import hashlib
@@ -19,23 +19,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.events import api_event
-from classifier import api as api_module
-from classifier import app
-from classifier.records import Classification, Source, Status
+from classifier import app, request_parsing
+from classifier.classification import Classification, Source, Status
 from classifier.services import Services
 from classifier.telemetry import logger
-from tests.support.environment import CREDENTIALS
-from tests.support.paths import ROOT
-from tests.support.api import Api
-from tests.support.scale import Scale
-from tests.support.ports import free_port
-from tests.support.services import replace_parts
-from tests.support.drawings import encoded, garment, photo
-from tests.support.listings import record, store
 from local.function import Context
-from tests.support.photo_server import PhotoServer
+from tests.support.api import Api
+from tests.support.drawings import encoded, garment, photo
+from tests.support.environment import CREDENTIALS
+from tests.support.events import api_event
+from tests.support.listings import record, store
 from tests.support.local_system import System, running
+from tests.support.paths import ROOT
+from tests.support.photo_server import PhotoServer
+from tests.support.ports import free_port
+from tests.support.scale import Scale
+from tests.support.services import replace_parts
 
 Record = Callable[[str, object], None]
 
@@ -52,16 +51,16 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def schemathesis(
     document: str, system: System, photo_url: str, folder: Path, examples: int
 ) -> "subprocess.CompletedProcess[str]":
-    """Have it judge the system by a description, with every check that it has; `folder` is for what it keeps."""
-    here = Path(__file__).parent
+    """Run all checks of schemathesis against the system. `folder` is for the files that it writes."""
+    config = Path(__file__).with_name("schemathesis.toml")
     options = ["--checks", "all", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure", "--no-color"]
     return subprocess.run(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(here / "schemathesis.toml")),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
             *("run", document, "--url", system.url, *options),
         ],
         cwd=folder,
-        env=os.environ | {"PHOTO_URL": photo_url, "PYTHONPATH": str(here)},
+        env=os.environ | {"PHOTO_URL": photo_url, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -73,32 +72,34 @@ def test_every_answer_fits_the_description(
 ) -> None:
     url = photo_server.serve("/t-shirt.jpg", photo())
 
-    told = schemathesis(f"{system.url}/openapi.json", system, url, tmp_path, scale.of(60, short=3))
+    done = schemathesis(f"{system.url}/openapi.json", system, url, tmp_path, scale.of(60, short=3))
 
-    assert told.returncode == 0, told.stdout
-    cases = re.search(r"([\d,]+) generated, ([\d,]+) passed", told.stdout)
-    assert cases, told.stdout
+    assert done.returncode == 0, done.stdout
+    cases = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
+    assert cases, done.stdout
     record_property("requests by schemathesis", int(cases[1].replace(",", "")))
     assert "Traceback" not in system.output.read_text()
 
 
-def test_an_answer_that_does_not_fit_is_found(system: System, photo_server: PhotoServer, tmp_path: Path) -> None:
-    """Here the description is wrong."""
+def test_schemathesis_finds_an_answer_that_does_not_fit(
+    system: System, photo_server: PhotoServer, tmp_path: Path
+) -> None:
+    """The description is wrong here, in one of two paths."""
     document = json.loads((ROOT / "functions" / "classifier" / "openapi.json").read_text())
     document["components"]["schemas"]["Health"]["properties"]["status"]["const"] = "fine"
     document["paths"] = {path: document["paths"][path] for path in ("/health", "/model")}
     (tmp_path / "openapi.json").write_text(json.dumps(document))
 
-    told = schemathesis(str(tmp_path / "openapi.json"), system, photo_server.url("/"), tmp_path, 1)
+    done = schemathesis(str(tmp_path / "openapi.json"), system, photo_server.url("/"), tmp_path, 1)
 
-    assert told.returncode == 1
-    assert "GET /health" in told.stdout
-    assert "Response violates schema" in told.stdout
-    assert "GET /model" not in told.stdout
+    assert done.returncode == 1
+    assert "GET /health" in done.stdout
+    assert "Response violates schema" in done.stdout
+    assert "GET /model" not in done.stdout
 
 
 def thoroughly(examples: int) -> settings:
-    """How hypothesis searches: the same each time, however long it takes."""
+    """Return settings with which hypothesis searches the same examples each time, without a deadline."""
     return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -128,7 +129,7 @@ AWKWARD = [
     "\U0001f455" * 254,
 ]
 SPELLINGS: dict[str, Callable[[str], str]] = {
-    "as it stands": lambda identifier: quote(identifier, safe="%/:?#[]@!$&'()*+,;="),
+    "as it is": lambda identifier: quote(identifier, safe="%/:?#[]@!$&'()*+,;="),
     "quoted": quote,
     "slashes too": lambda identifier: quote(identifier, safe=""),
     "all of it": lambda identifier: "".join(f"%{byte:02x}" for byte in identifier.encode()),
@@ -137,23 +138,22 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.fixture
 def known(services: Services) -> Services:
-    """Services with a record for each awkward id."""
-    for identifier in AWKWARD:
-        row = services.records.read(identifier)
-        services.records.write(Classification(identifier, Status.PENDING, Source.S3, datetime.now(UTC), {}), row)
+    """The services, with a record for each awkward id."""
+    now = datetime.now(UTC)
+    store(services, [Classification(identifier, Status.PENDING, Source.S3, now, {}) for identifier in AWKWARD])
     return services
 
 
 def paths() -> st.SearchStrategy[str]:
-    """Ids that there are and such as look like them, spelt in every way."""
+    """Return a strategy for spellings of ids that exist and of similar ones."""
     similar = st.sampled_from(AWKWARD) | st.text(min_size=1, max_size=12) | st.text("a./%25F", min_size=1, max_size=12)
-    spelt = st.tuples(similar, st.sampled_from(sorted(SPELLINGS)))
+    spelled = st.tuples(similar, st.sampled_from(sorted(SPELLINGS)))
     any_bytes = st.binary(min_size=1, max_size=8).map(quote)
-    return spelt.map(lambda pair: SPELLINGS[pair[1]](pair[0])) | any_bytes
+    return spelled.map(lambda pair: SPELLINGS[pair[1]](pair[0])) | any_bytes
 
 
-def misread(api: Api, path: str) -> bool:
-    """Whether the API answers with the record of another id than the one that the path spells, or badly."""
+def is_misread(api: Api, path: str) -> bool:
+    """Tell whether the API answers otherwise than with the record of the id in the path, or 404."""
     answer = api.request("GET", f"/classifications/{path}")
     try:
         identifier = unquote(path, errors="strict")
@@ -172,7 +172,7 @@ def test_no_spelling_of_an_id_leads_to_another_record(known: Services, scale: Sc
     def search(path: str) -> None:
         nonlocal tried
         tried += 1
-        assert not misread(Api(known), path)
+        assert not is_misread(Api(known), path)
 
     search()
     record_property("spellings of ids", tried)
@@ -182,24 +182,24 @@ def test_no_spelling_of_an_id_leads_to_another_record(known: Services, scale: Sc
     "decode",
     [
         pytest.param(lambda text, **_: unquote(unquote(text)), id="decoded twice"),
-        pytest.param(lambda text, **_: unquote(text), id="what is no UTF-8 is replaced"),
+        pytest.param(lambda text, **_: unquote(text), id="bytes that are not UTF-8 replaced"),
         pytest.param(lambda text, **_: os.path.normpath(unquote(text)), id="dots resolved"),
     ],
 )
-def test_ids_that_are_decoded_otherwise_lead_astray(
+def test_an_id_that_is_decoded_in_another_way_leads_to_another_record(
     known: Services, monkeypatch: pytest.MonkeyPatch, decode: Callable[..., str]
 ) -> None:
-    monkeypatch.setattr(api_module, "unquote", decode)
+    monkeypatch.setattr(request_parsing, "unquote", decode)
 
-    spelt = [spell(identifier) for identifier in AWKWARD for spell in SPELLINGS.values()]
-    assert any(misread(Api(known), path) for path in [*spelt, "%ff.jpg"])
+    spelled = [spell(identifier) for identifier in AWKWARD for spell in SPELLINGS.values()]
+    assert any(is_misread(Api(known), path) for path in [*spelled, "%ff.jpg"])
 
 
 # Bodies
 
 
 def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: Record) -> None:
-    """Of any bytes under any name, and of any JSON: 4xx with a code, never a fault of ours."""
+    """Any bytes with any Content-Type, and any JSON, get 4xx with a code, and never 5xx."""
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda inner: (
@@ -219,18 +219,18 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
         | st.sampled_from([encoded(garment("pants", (8, 8)), "PNG")]).map(lambda data: data[: len(data) // 2])
     )
     types = st.sampled_from(["application/json", "image/jpeg", "text/plain", "multipart/form-data", "", "\u00e9;;="])
-    places = [("POST", path) for path in ("/predict", "/classifications", "/uploads")]
-    places.append(("PUT", "/confirmations/listing-1/1.jpg"))
+    routes = [("POST", path) for path in ("/predict", "/classifications", "/uploads")]
+    routes.append(("PUT", "/confirmations/listing-1/1.jpg"))
     store(api.services, [record(1)])
     tried = 0
 
     @thoroughly(scale.of(5_000, short=200))
-    @given(st.sampled_from(places), bodies, types)
-    def search(place: tuple[str, str], body: bytes, content_type: str) -> None:
+    @given(st.sampled_from(routes), bodies, types)
+    def search(route: tuple[str, str], body: bytes, content_type: str) -> None:
         nonlocal tried
         tried += 1
-        answer = api.request(*place, body=body, headers={"Content-Type": content_type})
-        assert 400 <= answer.status < 500 or (place[1], answer.status) == ("/uploads", 201)
+        answer = api.request(*route, body=body, headers={"Content-Type": content_type})
+        assert 400 <= answer.status < 500 or (route[1], answer.status) == ("/uploads", 201)
         if answer.status != 201:
             assert set(answer.json) == {"error", "request_id"}
 
@@ -244,13 +244,15 @@ LISTS = "/classifications"
 
 
 def test_any_query_gets_a_clear_answer(api: Api, scale: Scale, record_property: Record) -> None:
-    """Cursors that are made up, of another list, or cut; labels and values of any text: 4xx, or what fits."""
+    """Made-up cursors, cursors of other lists, and parameters of any text get 400, or records that match."""
     store(api.services, [record(number) for number in range(6)])
-    given_out = [
+    cursors_given = [
         api.request("GET", LISTS, query={"limit": "1", **query}).json["next_cursor"]
         for query in ({}, {"label": "hat"}, {"status": "SUCCEEDED"})
     ]
-    cursors = st.sampled_from(given_out) | st.sampled_from(given_out).map(lambda cursor: cursor[:-4]) | st.text()
+    cursors = (
+        st.sampled_from(cursors_given) | st.sampled_from(cursors_given).map(lambda cursor: cursor[:-4]) | st.text()
+    )
     values = {
         "label": st.sampled_from(["hat", "dress"]) | st.text(),
         "status": st.sampled_from([*Status]) | st.text(),
@@ -277,11 +279,11 @@ def test_any_query_gets_a_clear_answer(api: Api, scale: Scale, record_property: 
     record_property("queries", tried)
 
 
-# Presigned forms: S3 enforces their policies, which the emulator does not. So what S3 does is done here.
+# Presigned forms. S3 enforces their policies, and the emulator does not, so this module does it.
 
 
 def s3_admits(form: dict[str, str], file: bytes, now: datetime) -> bool:
-    """Whether S3 takes a posted form, as its documentation has it ("POST Policy", "Signature Version 4")."""
+    """Tell whether S3 accepts a posted form, after its documentation ("POST Policy", "Signature Version 4")."""
     policy = json.loads(base64.b64decode(form["policy"]))
     if now >= datetime.fromisoformat(policy["expiration"]) or not _is_signed(form):
         return False
@@ -310,12 +312,13 @@ def _is_signed(form: dict[str, str]) -> bool:
 
 
 def altered(form: dict[str, str], **changes: str | None) -> dict[str, str]:
+    """Return the form with other fields; None removes a field."""
     changed = form | {name.replace("_", "-"): value for name, value in changes.items()}
     return {name: value for name, value in changed.items() if value is not None}
 
 
 def with_policy(form: dict[str, str], old: str, new: str) -> dict[str, str]:
-    """The form with another policy, and the old signature: nobody else can make a new one."""
+    """Return the form with another policy and the old signature: only the service can sign."""
     policy = base64.b64decode(form["policy"]).decode()
     assert old in policy
     return altered(form, policy=base64.b64encode(policy.replace(old, new).encode()).decode())
@@ -341,14 +344,15 @@ FORGERIES: dict[str, Callable[[dict[str, str]], tuple[dict[str, str], bytes]]] =
 }
 
 
-def announced(api: Api) -> dict[str, str]:
+def request_form(api: Api) -> dict[str, str]:
+    """Return the fields of a form for one photo."""
     files = [{"name": "front.jpg", "content_type": "image/jpeg"}]
     fields: dict[str, str] = api.request("POST", "/uploads", {"files": files}).json["items"][0]["fields"]
     return fields
 
 
-def test_a_form_admits_the_photo_that_it_was_asked_for(api: Api) -> None:
-    form, now = announced(api), datetime.now(UTC)
+def test_a_form_admits_the_photo_that_was_announced(api: Api) -> None:
+    form, now = request_form(api), datetime.now(UTC)
 
     assert s3_admits(form, b"x", now)
     assert s3_admits(form, bytes(25 * 2**20), now + timedelta(minutes=59))
@@ -357,21 +361,22 @@ def test_a_form_admits_the_photo_that_it_was_asked_for(api: Api) -> None:
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_form_admits_nothing_else(api: Api, record_property: Record, forgery: str) -> None:
-    form, file = FORGERIES[forgery](announced(api))
+    form, file = FORGERIES[forgery](request_form(api))
 
     assert not s3_admits(form, file, datetime.now(UTC))
     record_property("forged forms", 1)
 
 
 def test_a_form_without_its_conditions_admits_too_much(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    presign = api.services.s3.generate_presigned_post
+    client = api.services.bucket.client
+    presign = client.generate_presigned_post
 
     def presign_freely(*, Conditions: list[Any], **parameters: Any) -> Any:  # noqa: N803 - as boto3 spells it
         free = [["starts-with", "$Content-Type", ""], ["starts-with", "$key", ""]]
         return presign(Conditions=free, **parameters | {"Key": "${filename}"})
 
-    monkeypatch.setattr(api.services.s3, "generate_presigned_post", presign_freely)
-    form = announced(api)
+    monkeypatch.setattr(client, "generate_presigned_post", presign_freely)
+    form = request_form(api)
 
     for forgery in ("a page", "nothing", "too much", "another's key"):
         forged, file = FORGERIES[forgery](form)
@@ -386,9 +391,8 @@ SECRET = "5ecretf00dfeed5ecretf00dfeed"
 def log_of_everything(
     services: Services, photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> str:
-    """What the function logs, down to the finest, while events of all kinds come in, and some fail."""
+    """Return what the function logs, at level DEBUG, for events of all kinds, some of which fail."""
     caplog.set_level("DEBUG", logger=logger.name)
-    monkeypatch.setattr(app, "_services", lambda: services)
     good = photo_server.serve("/good.jpg", photo())
     bad = photo_server.serve("/bad.jpg", photo()[:3000])
     urls = [good, bad, photo_server.url("/missing"), "http://10.0.0.1/x", good.replace("//", f"//user:{SECRET}@")]
@@ -405,15 +409,15 @@ def log_of_everything(
     ]
     broken = replace_parts(services, records=None)
     for event, used in [*((event, services) for event in events), *((event, broken) for event in events)]:
-        monkeypatch.setattr(app, "_services", lambda used=used: used)
-        with suppress(Exception):  # Lambda's own report of an error holds its message, which callers see anyway
+        monkeypatch.setattr(app, "get_services", lambda used=used: used)
+        with suppress(Exception):  # Lambda reports the message of an error, which the caller sees anyway
             app.lambda_handler(event, cast("Any", Context()))
     formatter = logger.registered_formatter
     return "\n".join(formatter.format(record) for record in caplog.records)
 
 
 def secrets() -> list[str]:
-    """What no log may hold: signatures, credentials, and photos in any form."""
+    """Return what a log must not contain: signatures, credentials, and photos in any form."""
     data = photo()
     pieces = [base64.b64encode(data).decode()[100:140], data[100:120].hex(), repr(data[100:120])[2:-1]]
     return [SECRET, "X-Amz-Signature", "x-amz-signature", "AWS4-HMAC", *pieces]
@@ -425,29 +429,29 @@ def test_logs_hold_no_secrets_and_no_photos(
     log = log_of_everything(services, photo_server, monkeypatch, caplog)
 
     assert log.count("classified") >= 4
-    assert "Traceback" in log, "faults of ours are among what happened"
+    assert "Traceback" in log, "some events must fail by an error of the service"
     assert [secret for secret in secrets() if secret in log] == []
 
 
 @pytest.mark.parametrize(
-    "careless",
+    "log_carelessly",
     [
         pytest.param(lambda event, answer: logger.info("in", event=event), id="the event"),
         pytest.param(lambda event, answer: logger.info("out", answer=answer), id="the answer"),
     ],
 )
-def test_a_careless_line_in_the_log_is_found(
+def test_a_logged_event_or_answer_is_found(
     services: Services,
     photo_server: PhotoServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    careless: Callable[[Any, Any], None],
+    log_carelessly: Callable[[Any, Any], None],
 ) -> None:
     dispatch = app.dispatch
 
     def dispatch_carelessly(event: Any, context: Any, used: Services) -> Any:
         answer = dispatch(event, context, used)
-        careless(event, answer)
+        log_carelessly(event, answer)
         return answer
 
     monkeypatch.setattr(app, "dispatch", dispatch_carelessly)

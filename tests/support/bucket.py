@@ -1,9 +1,12 @@
-"""The bucket of uploads, as a seller's tool sees it."""
+"""The bucket of uploads as a seller's tool sees it, and clients of S3 with faults."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from classifier.services import Services
 from local.aws import BUCKET
+from tests.support.services import replace_parts
 
 
 @dataclass(frozen=True)
@@ -17,3 +20,37 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=BUCKET, Key=key)
+
+
+@dataclass
+class S3Client:
+    """A client of S3 that keeps the parameters of each `get_object`, and can be told to fail or to be overtaken.
+
+    `error` is raised for keys that contain `failing`. `afterwards` is called after the next reading of an object.
+    """
+
+    client: Any
+    error: Exception | None = None
+    failing: str = ""
+    afterwards: Callable[[], None] | None = None
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def exceptions(self) -> Any:
+        return self.client.exceptions
+
+    def get_object(self, **parameters: Any) -> Any:
+        self.requests.append(parameters)
+        if self.error and self.failing in parameters["Key"]:
+            raise self.error
+        try:
+            return self.client.get_object(**parameters)
+        finally:
+            afterwards, self.afterwards = self.afterwards, None
+            if afterwards:
+                afterwards()
+
+
+def with_s3(services: Services, client: Any) -> Services:
+    """Return the services with another client of S3."""
+    return replace_parts(services, bucket=replace(services.bucket, client=client))

@@ -30,7 +30,10 @@ if ENGINE == "atheris":
         from classifier import photos
         from classifier.errors import PhotoError
         from classifier.limits import Limits
+    from PIL import Image
 else:
+    from PIL import Image
+
     from classifier import photos
     from classifier.errors import PhotoError
     from classifier.limits import Limits
@@ -44,7 +47,7 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def let_exceptions_through(data: bytes, size: int, limits: Limits) -> photos.Photo:
-    photos.Image.open(io.BytesIO(data))
+    Image.open(io.BytesIO(data))
     return DECODE(data, size, limits)
 
 

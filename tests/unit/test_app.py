@@ -1,4 +1,4 @@
-"""The front door: every kind of event in `events/` reaches whoever answers it."""
+"""The front door: every kind of event in `events/` reaches the module that handles it."""
 
 import json
 import os
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from PIL import Image
 
-from tests.support.events import api_event
+from classifier import app
 from classifier.app import NoEndpoint, lambda_handler
+from classifier.classification import Status
 from classifier.errors import InvalidRequest
-from classifier.records import Status
 from classifier.services import Services
 from classifier.telemetry import flush_metrics
-from tests.support.paths import ROOT
-from tests.support.api import Api, handle
-from tests.support.bucket import Bucket
-from tests.support.ports import free_port
-from tests.support.drawings import encoded, photo
 from local.aws import Resources
 from local.function import Context
+from tests.support.api import Api, handle
+from tests.support.bucket import Bucket
+from tests.support.drawings import encoded, photo
+from tests.support.events import api_event
+from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -31,13 +32,13 @@ EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 ID = "listing-42/front.jpg"
 
 
-def invoked(event: Any) -> Any:
-    """What Lambda gets from the function."""
+def invoke(event: Any) -> Any:
+    """Return what Lambda gets from the function."""
     return lambda_handler(event, cast("LambdaContext", Context()))
 
 
-def served(event: dict[str, Any], photo_server: PhotoServer) -> dict[str, Any]:
-    """The event with the photo's URL on a server that the test can reach."""
+def with_served_url(event: dict[str, Any], photo_server: PhotoServer) -> dict[str, Any]:
+    """Return the event with a photo's URL that the test can reach."""
     url = photo_server.serve("/pants.jpg", photo("pants"))
     if "url" in event:
         return event | {"url": url}
@@ -45,10 +46,10 @@ def served(event: dict[str, Any], photo_server: PhotoServer) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [name for name in EVENTS if name.startswith("s3") and name != "s3_test_event"])
-def test_events_of_the_bucket_bring_the_record_up_to_date(
+def test_an_event_of_the_bucket_brings_the_record_up_to_date(
     services: Services, bucket: Bucket, load_event: LoadEvent, name: str
 ) -> None:
-    """Whatever the event says, the bucket holds the photo: it is classified."""
+    """The bucket holds the photo, so it is classified, even by an event of a removal."""
     bucket.put(f"uploads/{ID}", photo("pants"))
 
     answer = handle(load_event(name), services)
@@ -56,12 +57,11 @@ def test_events_of_the_bucket_bring_the_record_up_to_date(
     record = services.records.read(ID).classification
     assert record is not None
     assert record.label == "pants"
-    answered = [classification for classification in answer["classifications"] if classification["id"] == ID]
-    assert answered == [record.to_json()]
+    assert [one for one in answer["classifications"] if one["id"] == ID] == [record.to_json()]
 
 
 @pytest.mark.parametrize("name", ["s3_removed", "s3_expired", "s3", "failed"])
-def test_events_about_an_object_that_is_gone_leave_nothing(
+def test_an_event_about_a_missing_object_removes_the_record(
     services: Services, bucket: Bucket, load_event: LoadEvent, name: str
 ) -> None:
     bucket.put(f"uploads/{ID}", photo("pants"))
@@ -73,7 +73,7 @@ def test_events_about_an_object_that_is_gone_leave_nothing(
     assert services.records.read(ID).classification is None
 
 
-def test_the_awkward_key_of_an_event_is_decoded(services: Services, bucket: Bucket, load_event: LoadEvent) -> None:
+def test_the_key_of_an_event_is_decoded(services: Services, bucket: Bucket, load_event: LoadEvent) -> None:
     bucket.put("uploads/listing-42/café label 100%.jpg", photo("pants"))
 
     handle(load_event("s3_many"), services)
@@ -81,11 +81,11 @@ def test_the_awkward_key_of_an_event_is_decoded(services: Services, bucket: Buck
     assert services.records.read("listing-42/café label 100%.jpg").classification is not None
 
 
-def test_the_message_that_a_notification_was_set_up_is_passed_over(services: Services, load_event: LoadEvent) -> None:
+def test_the_test_event_of_s3_is_ignored(services: Services, load_event: LoadEvent) -> None:
     assert handle(load_event("s3_test_event"), services) is None
 
 
-def test_events_come_through_a_queue(services: Services, bucket: Bucket, load_event: LoadEvent) -> None:
+def test_an_event_in_a_message_of_sqs_is_handled(services: Services, bucket: Bucket, load_event: LoadEvent) -> None:
     bucket.put(f"uploads/{ID}", photo("pants"))
 
     assert handle(load_event("sqs"), services) == {"batchItemFailures": []}
@@ -96,7 +96,7 @@ def test_events_come_through_a_queue(services: Services, bucket: Bucket, load_ev
 
 
 @pytest.mark.parametrize("name", ["failed", "sqs_failed"])
-def test_an_event_that_lambda_gave_up_on_fails_its_photo(
+def test_a_failed_event_marks_its_photo_as_failed(
     services: Services, bucket: Bucket, load_event: LoadEvent, name: str
 ) -> None:
     bucket.put(f"uploads/{ID}", photo("pants"))
@@ -125,10 +125,10 @@ def test_a_batch_job_is_answered_in_its_own_schema(
     }
 
 
-def test_a_direct_invocation_gets_the_flat_map_and_nothing_else(
+def test_a_direct_invocation_is_answered_with_the_scores_only(
     services: Services, load_event: LoadEvent, photo_server: PhotoServer
 ) -> None:
-    answer = handle(served(load_event("direct"), photo_server), services)
+    answer = handle(with_served_url(load_event("direct"), photo_server), services)
 
     assert tuple(answer) == services.model.description.labels
     assert max(answer, key=answer.__getitem__) == "pants"
@@ -157,10 +157,10 @@ def test_requests_of_api_gateway_are_answered(
 
 
 def test_a_request_with_a_url_is_answered(services: Services, load_event: LoadEvent, photo_server: PhotoServer) -> None:
-    assert handle(served(load_event("api_predict_url"), photo_server), services)["statusCode"] == 200
+    assert handle(with_served_url(load_event("api_predict_url"), photo_server), services)["statusCode"] == 200
 
 
-def test_every_file_of_events_is_used_here() -> None:
+def test_every_file_in_events_is_used_in_this_module() -> None:
     source = (ROOT / "tests" / "unit" / "test_app.py").read_text()
 
     assert [name for name in EVENTS if not name.startswith(("s3", "batch_")) and f'"{name}"' not in source] == []
@@ -185,19 +185,19 @@ def test_every_file_of_events_is_used_here() -> None:
         {"detail-type": "Object Created", "source": "aws.s3"},
     ],
 )
-def test_what_is_not_recognised_is_refused_by_an_error_that_names_the_kinds(services: Services, event: Any) -> None:
+def test_an_unknown_event_is_refused_with_an_error_that_names_the_known_kinds(services: Services, event: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"S3 event notifications.*SQS.*Batch Operations"):
         handle(event, services)
 
 
-def test_the_handler_that_lambda_calls_logs_one_line_for_a_photo(
+def test_the_handler_logs_one_line_and_metrics_for_a_photo(
     services: Services,
     load_event: LoadEvent,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With its id, label and milliseconds by stage; and writes the metrics."""
-    answer = invoked(load_event("api_predict_bytes"))
+    """The line has the photo's id, its label and the milliseconds of each stage."""
+    answer = invoke(load_event("api_predict_bytes"))
 
     (line,) = [vars(record) for record in caplog.records if record.message == "classified"]
     assert line["id"] == answer["multiValueHeaders"]["Location"][0].rpartition("/")[2]
@@ -219,21 +219,21 @@ def test_a_failed_photo_is_counted_by_its_code(
     assert any(line.get("Failed") == [1.0] and line.get("code") == "unsupported_image" for line in lines)
 
 
-def test_the_shares_of_photos_that_failed_and_that_need_review_are_measured(
+def test_metrics_have_the_shares_of_failed_photos_and_of_photos_for_review(
     services: Services, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As averages of one or zero; a photo that failed says nothing of what the model is sure of."""
-    flush_metrics()  # what other tests left
+    """Each photo counts as 0 or 1. A failed photo does not count for the second share."""
+    flush_metrics()  # those of other tests
     capsys.readouterr()
     for body in (photo("t-shirt"), photo("t-shirt")[:3000], encoded(Image.new("RGB", (64, 64)))):
-        invoked(api_event("POST", "/predict", body=body))
+        invoke(api_event("POST", "/predict", body=body))
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert [line["PhotosFailed"] for line in lines if "PhotosFailed" in line] == [[0.0], [1.0], [0.0]]
     assert [line["PhotosForReview"] for line in lines if "PhotosForReview" in line] == [[0.0], [1.0]]
 
 
-def test_an_operator_s_threshold_takes_the_place_of_the_model_s(aws: Resources) -> None:
+def test_the_operator_s_review_threshold_replaces_the_model_s(aws: Resources) -> None:
     environment = os.environ | {"REVIEW_THRESHOLD": "1"}
     strict = Api(Services.from_environment(environment))
 
@@ -243,13 +243,23 @@ def test_an_operator_s_threshold_takes_the_place_of_the_model_s(aws: Resources) 
     assert strict.request("GET", "/model").json["review_threshold"] == 1
 
 
-def test_where_no_emulator_answers_the_error_says_what_to_start(
+def test_the_error_says_what_to_start_if_the_emulator_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, load_event: LoadEvent
 ) -> None:
-    """As `sam local invoke` finds it without `make run`."""
+    """`sam local invoke` without `make run` has this error."""
     endpoint = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setattr("classifier.app._services", lambda: Services.from_environment(os.environ))
+    monkeypatch.setattr(app, "get_services", lambda: Services.from_environment(os.environ))
 
     with pytest.raises(NoEndpoint, match=f"Nothing answers at {endpoint}.* is `make run` going"):
-        invoked(load_event("s3"))
+        invoke(load_event("s3"))
+
+
+def test_another_error_is_raised_as_it_is_beside_an_emulator(
+    services: Services, monkeypatch: pytest.MonkeyPatch, load_event: LoadEvent
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(app, "get_services", lambda: services)
+
+    with pytest.raises(InvalidRequest):
+        invoke({"unknown": "event"})

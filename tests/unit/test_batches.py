@@ -1,4 +1,4 @@
-"""What a listing's photos say together, and the seller's word on each."""
+"""The verdict of a listing's photos, and the confirmations of its seller."""
 
 import json
 from dataclasses import replace
@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.events import s3_event
 from classifier.batches import verdict
-from classifier.confirmations import confirmed
+from classifier.classification import Classification, Image
+from classifier.confirmations import confirm
 from classifier.errors import Busy
-from classifier.records import Classification, Conflict, Image, Row
+from classifier.records import Conflict, Row
 from classifier.services import Services
 from classifier.telemetry import flush_metrics
 from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import photo
+from tests.support.events import s3_event
 from tests.support.listings import record, store, unfinished
 
 
@@ -29,46 +30,46 @@ def scored(**scores: float) -> Classification:
     return record(1, scores=ranked)
 
 
-def test_one_photo_speaks_for_itself() -> None:
+def test_the_verdict_on_one_photo_is_its_label() -> None:
     assert verdict([scored(hat=0.7, dress=0.3)]) == ("hat", 0.7)
 
 
-def test_several_photos_are_averaged() -> None:
-    """Two that lean to one label outvote one that is sure of another."""
+def test_the_verdict_is_the_mean_of_the_scores() -> None:
+    """Two photos with low scores for one label outvote one photo with a high score for another."""
     photos = [scored(hat=0.6, dress=0.4), scored(hat=0.7, dress=0.3), scored(dress=0.65, hat=0.35)]
 
     assert verdict(photos) == approximately("hat", 0.55)
 
 
-def test_one_photo_of_something_else_does_not_outweigh_the_others() -> None:
+def test_one_photo_of_something_else_does_not_outvote_the_others() -> None:
     photos = [scored(hat=0.9, dress=0.1)] * 4 + [scored(hat=1e-9, dress=1 - 1e-9)]
 
     assert verdict(photos) == approximately("hat", 0.72)
 
 
-def test_what_the_seller_says_counts_as_sure() -> None:
+def test_a_confirmed_photo_votes_for_its_label_with_probability_1() -> None:
     photos = [replace(scored(hat=0.9, dress=0.1), confirmed_label="dress"), scored(hat=0.6, dress=0.4)]
 
     assert verdict(photos) == approximately("dress", 0.7)
 
 
-def test_photos_without_a_label_say_nothing() -> None:
+def test_a_photo_without_a_label_has_no_vote() -> None:
     assert verdict([unfinished(0), unfinished(1)]) is None
     assert verdict([unfinished(0), unfinished(1), scored(hat=0.7, dress=0.3)]) == ("hat", 0.7)
 
 
-def test_a_failed_photo_whose_label_its_seller_says_has_one() -> None:
+def test_a_failed_photo_that_is_confirmed_has_a_vote() -> None:
     assert verdict([replace(unfinished(1), confirmed_label="hat")]) == ("hat", 1.0)
 
 
-def test_a_batch_tells_its_progress_and_its_verdict(api: Api, services: Services) -> None:
+def test_a_batch_shows_its_progress_and_its_verdict(api: Api, services: Services, bucket: Bucket) -> None:
     names = [{"name": f"{name}.jpg", "content_type": "image/jpeg"} for name in ("front", "back", "label", "late")]
     uploads = api.request("POST", "/uploads", {"files": names}).json
     path = f"/batches/{uploads['batch_id']}"
     before = api.request("GET", path)
     bodies = [photo("pants"), photo("pants"), b"just text"]
     for item, body in zip(uploads["items"], bodies, strict=False):
-        services.s3.put_object(Bucket=services.settings.bucket, Key=item["fields"]["key"], Body=body)
+        bucket.put(item["fields"]["key"], body)
         handle(s3_event(item["fields"]["key"]), services)
 
     after = api.request("GET", path).json
@@ -88,21 +89,21 @@ def test_a_batch_tells_its_progress_and_its_verdict(api: Api, services: Services
     assert {item["id"] for item in after["items"]} == {item["id"] for item in uploads["items"]}
 
 
-def test_a_batch_may_be_of_fifty(api: Api) -> None:
+def test_a_batch_may_have_fifty_photos(api: Api) -> None:
     files = [{"name": f"{number}.jpg", "content_type": "image/jpeg"} for number in range(50)]
     uploads = api.request("POST", "/uploads", {"files": files}).json
 
     assert api.request("GET", f"/batches/{uploads['batch_id']}").json["total"] == 50
 
 
-def test_a_batch_that_is_done_wants_no_other_look(api: Api, services: Services) -> None:
+def test_a_batch_without_pending_photos_has_no_retry_after(api: Api, services: Services) -> None:
     store(services, [record(1)])
 
     assert "retry-after" not in api.request("GET", "/batches/listing-1").headers
 
 
 @pytest.mark.parametrize("batch", ["none", "listing-1/1.jpg", "%ff", "a" * 2000])
-def test_a_batch_that_is_not_there_is_not_found(api: Api, services: Services, batch: str) -> None:
+def test_a_missing_batch_is_not_found(api: Api, services: Services, batch: str) -> None:
     store(services, [record(1)])
 
     answer = api.request("GET", f"/batches/{batch}")
@@ -110,7 +111,7 @@ def test_a_batch_that_is_not_there_is_not_found(api: Api, services: Services, ba
     assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
 
 
-def test_the_seller_agrees_or_corrects(api: Api, services: Services) -> None:
+def test_a_seller_can_agree_with_the_label_or_correct_it(api: Api, services: Services) -> None:
     store(services, [record(1)])
 
     for label in ("hat", "dress"):
@@ -121,20 +122,20 @@ def test_the_seller_agrees_or_corrects(api: Api, services: Services) -> None:
         assert api.request("GET", "/classifications/listing-1/1.jpg").json == answer.json
 
 
-def test_what_its_seller_says_before_a_photo_is_classified_is_kept(api: Api, bucket: Bucket) -> None:
+def test_a_confirmation_before_the_upload_is_kept(api: Api, bucket: Bucket) -> None:
     uploads = api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}).json
     (item,) = uploads["items"]
-    said = api.request("PUT", f"/confirmations/{item['id']}", {"label": "hat"}).json
+    confirmed = api.request("PUT", f"/confirmations/{item['id']}", {"label": "hat"}).json
     bucket.put(item["fields"]["key"], photo("pants"))
 
     handle(s3_event(item["fields"]["key"]), api.services)
 
     record = api.request("GET", item["status_url"]).json
-    assert (said["status"], said["confirmed_label"]) == ("PENDING", "hat")
+    assert (confirmed["status"], confirmed["confirmed_label"]) == ("PENDING", "hat")
     assert (record["status"], record["label"], record["confirmed_label"]) == ("SUCCEEDED", "pants", "hat")
 
 
-def test_a_record_that_expires_does_so_when_confirmed_too(api: Api, services: Services) -> None:
+def test_a_confirmation_keeps_the_expiry_of_the_record(api: Api, services: Services) -> None:
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
     store(services, [record(1)], expires_at=expires_at)
 
@@ -162,7 +163,7 @@ def test_another_photo_under_the_same_key_is_not_confirmed(api: Api, services: S
         ("é" * 600, {"label": "hat"}, 404),
     ],
 )
-def test_words_that_cannot_be_kept_are_refused(
+def test_an_invalid_confirmation_is_refused(
     api: Api, services: Services, identifier: str, body: Any, status: int
 ) -> None:
     store(services, [unfinished(0), record(1)])
@@ -171,9 +172,7 @@ def test_words_that_cannot_be_kept_are_refused(
     assert services.records.read("listing-1/1.jpg").classification == record(1)
 
 
-def test_a_word_on_a_photo_whose_event_is_still_on_its_way_is_kept(
-    api: Api, services: Services, bucket: Bucket
-) -> None:
+def test_a_confirmation_before_the_event_arrives_is_kept(api: Api, services: Services, bucket: Bucket) -> None:
     bucket.put("uploads/listing-1/a.jpg", photo("pants"))
 
     first = api.request("PUT", "/confirmations/listing-1/a.jpg", {"label": "shorts"})
@@ -184,26 +183,26 @@ def test_a_word_on_a_photo_whose_event_is_still_on_its_way_is_kept(
     assert (then["status"], then["label"], then["confirmed_label"]) == ("SUCCEEDED", "pants", "shorts")
 
 
-def test_a_confirmation_overwrites_nobody(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A newer photo is classified while the seller's word arrives: both are kept."""
+def test_a_confirmation_does_not_overwrite_a_newer_result(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer photo is classified between the reading and the writing of the confirmation: both are kept."""
     store(services, [record(1)])
     read = services.records.read
     newer = record(1, scores={"dress": 1.0}, image=Image(1, "newer"))
-    meddled: list[Row] = []
+    overtaken: list[Row] = []
 
-    def read_and_meddle(identifier: str) -> Row:
+    def read_and_overtake(identifier: str) -> Row:
         row = read(identifier)
-        if not meddled:
-            meddled.append(row)
+        if not overtaken:
+            overtaken.append(row)
             services.records.write(newer, row)
         return row
 
-    monkeypatch.setattr(services.records, "read", read_and_meddle)
+    monkeypatch.setattr(services.records, "read", read_and_overtake)
 
-    assert confirmed(record(1).id, "hat", services) == replace(newer, confirmed_label="hat")
+    assert confirm(record(1).id, "hat", services) == replace(newer, confirmed_label="hat")
 
 
-def test_a_record_that_keeps_changing_is_given_up(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confirmation_fails_if_the_record_keeps_changing(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     store(services, [record(1)])
 
     def lose(*_: object) -> None:
@@ -212,13 +211,15 @@ def test_a_record_that_keeps_changing_is_given_up(services: Services, monkeypatc
     monkeypatch.setattr(services.records, "write", lose)
 
     with pytest.raises(Busy):
-        confirmed(record(1).id, "hat", services)
+        confirm(record(1).id, "hat", services)
 
 
-def test_how_often_sellers_agree_is_measured(api: Api, services: Services, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of labels that the model has given."""
+def test_metrics_have_the_share_of_confirmations_that_agree(
+    api: Api, services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photos that have no label of the model do not count."""
     store(services, [record(1), record(2), unfinished(7)])
-    flush_metrics()  # what other tests left
+    flush_metrics()  # those of other tests
     capsys.readouterr()
     for number, label in ((1, "hat"), (2, "hat"), (7, "hat")):
         api.request("PUT", f"/confirmations/{record(number).id}", {"label": label})

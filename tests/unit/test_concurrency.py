@@ -1,76 +1,94 @@
-"""A batch's photos are worked on several at a time: each once, none forgotten, and no more pixels than one may have."""
+"""Several photos of a batch are worked on at the same time: each once, in a limited amount of memory."""
 
 import io
 import json
+import os
 import threading
-from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from tests.support.events import s3_event
 from classifier import structure
+from classifier.classification import Source
 from classifier.classify import Origin, classify
-from classifier.records import Source
-from classifier.services import MEGABYTES_OF_A_PROCESSOR, Services
+from classifier.services import MEGABYTES_PER_VCPU, Services
 from classifier.telemetry import Stopwatch, flush_metrics
-from tests.support.bucket import Bucket
+from local.aws import Resources
 from tests.support.api import handle
+from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, photo
+from tests.support.events import s3_event
 
-PATIENCE = 10  # seconds
+TIMEOUT = 10  # seconds
 
 
-def test_several_are_worked_on_at_once_and_answered_in_their_order(services: Services) -> None:
-    together = threading.Barrier(services.threads)  # which one thread alone would wait at for ever
+def test_several_items_are_worked_on_at_once_and_returned_in_order(services: Services) -> None:
+    together = threading.Barrier(services.threads)  # a single thread would wait at it
 
     def work(number: int) -> int:
-        together.wait(PATIENCE)
+        together.wait(TIMEOUT)
         return number * number
 
-    assert services.each(work, range(services.threads)) == [number * number for number in range(services.threads)]
+    assert services.map(work, range(services.threads)) == [number * number for number in range(services.threads)]
 
 
-@pytest.mark.parametrize("items", [[1], [1, 2]])
-def test_one_thread_and_one_item_need_no_other(services: Services, items: list[int]) -> None:
-    alone = replace(services, threads=1) if len(items) > 1 else services
-
-    assert alone.each(lambda _: threading.current_thread(), items) == [threading.main_thread()] * len(items)
+def test_one_item_is_worked_on_in_the_main_thread(services: Services) -> None:
+    assert services.map(lambda _: threading.current_thread(), [1]) == [threading.main_thread()]
 
 
-def test_what_is_worked_on_may_have_parts(services: Services) -> None:
-    """They are done where it is, or all threads would wait for others' parts."""
-    parts = services.each(lambda number: services.each(lambda part: number + part, [0, 1, 2]), list(range(20)))
-
-    assert parts == [[number, number + 1, number + 2] for number in range(20)]
+def test_two_items_are_worked_on_in_other_threads(services: Services) -> None:
+    assert threading.main_thread() not in services.map(lambda _: threading.current_thread(), [1, 2])
 
 
-@pytest.mark.parametrize(("memory", "processors"), [(512, 1), (MEGABYTES_OF_A_PROCESSOR, 1), (3538, 2), (10240, 5)])
-def test_memory_buys_processors(memory: int, processors: int) -> None:
+def test_a_call_within_a_call_is_made_in_the_same_thread(services: Services) -> None:
+    """Otherwise all threads of the pool could wait for each other."""
+    numbers = services.map(lambda number: services.map(lambda part: number + part, [0, 1, 2]), list(range(20)))
+
+    assert numbers == [[number, number + 1, number + 2] for number in range(20)]
+
+
+def test_the_first_error_in_the_order_of_the_items_is_raised(services: Services) -> None:
+    with pytest.raises(ZeroDivisionError):
+        services.map(lambda number: 1 // number, [1, 0, 2])
+
+
+def test_threads_that_need_the_same_part_get_the_same_one(aws: Resources) -> None:
+    """Each thread asks for the model at the same time, before it was made."""
+    services = Services.from_environment(os.environ)
+    together = threading.Barrier(services.threads)
+
+    def read_part(_: int) -> object:
+        together.wait(TIMEOUT)
+        return services.bucket
+
+    assert len({id(part) for part in services.map(read_part, range(services.threads))}) == 1
+
+
+@pytest.mark.parametrize(("memory", "vcpus"), [(512, 1), (MEGABYTES_PER_VCPU, 1), (3537, 1), (3538, 2), (10240, 5)])
+def test_the_number_of_vcpus_follows_from_the_memory(memory: int, vcpus: int) -> None:
     environment = {"BUCKET_NAME": "b", "TABLE_NAME": "t", "MODEL_DIR": "m", "CURSOR_KEY": "k"}
     made = Services.from_environment({**environment, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)})
 
-    assert (made.processors, made.threads) == (processors, 3 * processors)
+    assert (made.vcpus, made.threads) == (vcpus, 3 * vcpus)
 
 
-def test_threads_agree_with_the_main_one(services: Services) -> None:
+def test_other_threads_return_the_scores_of_the_main_thread(services: Services) -> None:
     origin = Origin.new(photo(), Source.BYTES)
     photos = [photo(kind, (300 + number, 300)) for number in range(6) for kind in ("t-shirt", "pants")]
 
     def scores(data: bytes) -> dict[str, float]:
         return dict(classify(data, origin, services, Stopwatch()).scores)
 
-    assert services.each(scores, photos) == [scores(data) for data in photos]
+    assert services.map(scores, photos) == [scores(data) for data in photos]
 
 
-def test_a_batch_is_counted_photo_by_photo(
+def test_the_metrics_of_a_batch_count_each_photo(
     services: Services, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And each line of the log is a line."""
     keys = [f"uploads/{number}.jpg" for number in range(30)]
     for number, key in enumerate(keys):
         bucket.put(key, photo(size=(300 + number, 300)))
-    flush_metrics()  # what other tests left
+    flush_metrics()  # those of other tests
     capsys.readouterr()
 
     handle(s3_event(*keys), services)
@@ -82,30 +100,34 @@ def test_a_batch_is_counted_photo_by_photo(
         assert sum(len(line[name]) for line in measured if name in line) == 30, name
 
 
-def opened(size: tuple[int, int], name: str = "PNG") -> Image.Image:
+def open_image(size: tuple[int, int], name: str = "PNG") -> Image.Image:
     return Image.open(io.BytesIO(encoded(Image.new("RGB", size), name)))
 
 
 @pytest.mark.parametrize(
     ("first", "second", "waits"),
     [
-        (opened((6, 10)), opened((4, 10)), False),
-        (opened((6, 10)), opened((5, 10)), True),
-        (opened((2, 2)), opened((16, 16), "AVIF"), True),
-        (opened((16, 16), "AVIF"), opened((2, 2)), True),
+        (open_image((6, 10)), open_image((4, 10)), False),
+        (open_image((6, 10)), open_image((5, 10)), True),
+        (open_image((2, 2)), open_image((16, 16), "AVIF"), True),
+        (open_image((16, 16), "AVIF"), open_image((2, 2)), True),
     ],
-    ids=["there is room", "there is none", "an AVIF comes", "an AVIF is there"],
+    ids=["enough pixels left", "too few pixels left", "an AVIF second", "an AVIF first"],
 )
-def test_photos_at_work_have_so_many_pixels_together(first: Image.Image, second: Image.Image, waits: bool) -> None:  # noqa: FBT001
+def test_a_photo_waits_if_all_photos_together_have_too_many_pixels(
+    first: Image.Image,
+    second: Image.Image,
+    waits: bool,  # noqa: FBT001
+) -> None:
     entered = threading.Event()
 
     def enter() -> None:
-        with structure.room(second, 100):
+        with structure.memory_budget(second, 100):
             entered.set()
 
     other = threading.Thread(target=enter, daemon=True)
-    with structure.room(first, 100):
+    with structure.memory_budget(first, 100):
         other.start()
-        assert entered.wait(0.2 if waits else PATIENCE) is not waits
-    assert entered.wait(PATIENCE)
+        assert entered.wait(0.2 if waits else TIMEOUT) is not waits
+    assert entered.wait(TIMEOUT)
     other.join()

@@ -1,4 +1,4 @@
-"""URLs to bytes: what is public is fetched, nothing else is, and nothing takes long."""
+"""From URLs to bytes: public addresses only, within limits of time and size."""
 
 import socket
 import time
@@ -11,13 +11,14 @@ import pytest
 from classifier.download import Downloader, is_public
 from classifier.errors import ImageTooLarge, UrlNotAllowed, UrlUnreachable
 from tests.support.photo_server import PhotoServer
+from tests.support.ports import free_port
 
 LOCAL = Downloader(max_bytes=100_000, allow_loopback=True, seconds=5)
 STRICT = Downloader(max_bytes=100_000)
 
 
 def resolving_to(*addresses: str) -> Any:
-    """A resolver that answers any name with these addresses, and counts how often it was asked."""
+    """Return a resolver that answers any name with these addresses, and keeps the names in `hosts`."""
 
     def resolve(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
         resolve.hosts.append(host)  # type: ignore[attr-defined]
@@ -40,7 +41,7 @@ def test_a_body_is_fetched(photo_server: PhotoServer) -> None:
     assert LOCAL.fetch(photo_server.serve("/photo.jpg", b"bytes")) == b"bytes"
 
 
-def test_the_request_names_its_host_and_asks_for_no_compression(photo_server: PhotoServer) -> None:
+def test_the_request_has_the_host_and_refuses_compression(photo_server: PhotoServer) -> None:
     LOCAL.fetch(photo_server.serve("/p", b"bytes") + "?size=1&name=é")
 
     path, headers = photo_server.requests[0]
@@ -49,7 +50,7 @@ def test_the_request_names_its_host_and_asks_for_no_compression(photo_server: Ph
     assert headers["Accept-Encoding"] == "identity"
 
 
-def test_a_name_is_resolved_once_and_kept_in_the_host_header(photo_server: PhotoServer) -> None:
+def test_a_name_is_resolved_once_and_sent_in_the_host_header(photo_server: PhotoServer) -> None:
     resolve = resolving_to("127.0.0.1")
     photo_server.serve("/p", b"bytes")
 
@@ -60,7 +61,9 @@ def test_a_name_is_resolved_once_and_kept_in_the_host_header(photo_server: Photo
     assert photo_server.requests[0][1]["Host"] == f"xn--bcher-kva.example:{photo_server.port}"
 
 
-def redirecting(photo_server: PhotoServer, path: str, location: str) -> str:
+def redirect(photo_server: PhotoServer, path: str, location: str) -> str:
+    """Redirect the path to the location. Return its URL."""
+
     def respond(request: BaseHTTPRequestHandler) -> None:
         request.send_response(302)
         request.send_header("Location", location)
@@ -72,39 +75,41 @@ def redirecting(photo_server: PhotoServer, path: str, location: str) -> str:
 
 def test_redirects_are_followed(photo_server: PhotoServer) -> None:
     photo_server.serve("/c", b"bytes")
-    redirecting(photo_server, "/b", photo_server.url("/c"))
+    redirect(photo_server, "/b", photo_server.url("/c"))
 
-    assert LOCAL.fetch(redirecting(photo_server, "/a", "b")) == b"bytes"
+    assert LOCAL.fetch(redirect(photo_server, "/a", "b")) == b"bytes"
 
 
-def test_endless_redirects_are_given_up(photo_server: PhotoServer) -> None:
+def test_a_fourth_redirect_is_not_followed(photo_server: PhotoServer) -> None:
     with pytest.raises(UrlUnreachable, match="redirects"):
-        LOCAL.fetch(redirecting(photo_server, "/a", "/a"))
+        LOCAL.fetch(redirect(photo_server, "/a", "/a"))
 
     assert len(photo_server.requests) == 4
 
 
 @pytest.mark.parametrize("location", ["http://169.254.169.254/latest/meta-data", "file:///etc/passwd", "ftp://a/b"])
-def test_a_redirect_is_checked_like_the_url_itself(photo_server: PhotoServer, location: str) -> None:
+def test_a_redirect_to_a_url_that_is_not_allowed_is_refused(photo_server: PhotoServer, location: str) -> None:
     with pytest.raises(UrlNotAllowed):
-        LOCAL.fetch(redirecting(photo_server, "/a", location))
+        LOCAL.fetch(redirect(photo_server, "/a", location))
 
 
 @pytest.mark.parametrize("location", ["http://[", "//[1]/a.jpg", "http://exa%20mple.com/"])
-def test_a_redirect_to_what_is_no_url_is_refused(photo_server: PhotoServer, location: str) -> None:
+def test_a_redirect_to_a_malformed_url_is_refused(photo_server: PhotoServer, location: str) -> None:
     with pytest.raises(UrlNotAllowed):
-        LOCAL.fetch(redirecting(photo_server, "/a", location))
+        LOCAL.fetch(redirect(photo_server, "/a", location))
 
 
 @pytest.mark.parametrize(
     ("location", "path"),
     [("/a b.jpg", "/a%20b.jpg"), ("/\xe9.jpg", "/%E9.jpg"), ("/\xc3\xa9.jpg", "/%C3%A9.jpg"), ("/%C3%A9", "/%C3%A9")],
 )
-def test_a_redirect_may_hold_what_browsers_take(photo_server: PhotoServer, location: str, path: str) -> None:
-    """Spaces, and bytes of whatever encoding."""
+def test_a_redirect_may_contain_spaces_and_bytes_of_any_encoding(
+    photo_server: PhotoServer, location: str, path: str
+) -> None:
+    """Browsers accept them."""
     photo_server.serve(path, b"bytes")
 
-    assert LOCAL.fetch(redirecting(photo_server, "/a", location)) == b"bytes"
+    assert LOCAL.fetch(redirect(photo_server, "/a", location)) == b"bytes"
 
 
 @pytest.mark.parametrize(
@@ -128,15 +133,15 @@ def test_a_redirect_may_hold_what_browsers_take(photo_server: PhotoServer, locat
         "http://example.com/\r\nX: y",
         "http://example.com/\ud800",
         "http://" + "a" * 64 + ".example/",
-        "http://\u2024example.com/",  # dots to IDNA, which makes empty labels of them
+        "http://\u2024example.com/",  # IDNA takes these characters for dots, which make empty labels
         "https://example\u2024\u2024com/",
-        "http://ex\xa8ample.com/",  # a space, likewise
+        "http://ex\xa8ample.com/",  # IDNA takes this character for a space
         "http://127%2e0.0.1/",
         "http://example.com\\a.jpg",
         "http://example.com/" + "a" * 2048,
     ],
 )
-def test_what_is_no_ordinary_url_is_refused(url: str) -> None:
+def test_a_url_that_is_not_ordinary_is_refused(url: str) -> None:
     with pytest.raises(UrlNotAllowed):
         Downloader(100, resolve=resolving_to("93.184.216.34")).fetch(url)
 
@@ -146,7 +151,7 @@ def test_what_is_no_ordinary_url_is_refused(url: str) -> None:
     [
         "127.0.0.1",
         "127.255.0.1",
-        "0.0.0.0",  # noqa: S104 - this machine, too
+        "0.0.0.0",  # noqa: S104 - another address of this machine
         "10.0.0.1",
         "172.16.0.1",
         "192.168.0.1",
@@ -175,7 +180,7 @@ def test_what_is_no_ordinary_url_is_refused(url: str) -> None:
         "168.63.129.16",
         "2606:2800::5efe:a9fe:a9fe",
         "2606:2800::200:5efe:a9fe:a9fe",
-        # Each version of Python takes others of these for global.
+        # Versions of Python differ on which of these are global.
         "192.0.0.8",
         "192.0.0.192",
         "192.88.99.1",
@@ -204,7 +209,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
     assert is_public(ip_address(address))
 
 
-def test_one_address_of_several_that_is_not_public_is_enough() -> None:
+def test_a_name_with_one_private_address_of_several_is_refused() -> None:
     with pytest.raises(UrlNotAllowed):
         Downloader(100, resolve=resolving_to("93.184.216.34", "127.0.0.1")).fetch("http://photos.example/a.jpg")
 
@@ -212,7 +217,7 @@ def test_one_address_of_several_that_is_not_public_is_enough() -> None:
 @pytest.mark.parametrize(
     "host", ["127.1", "2130706433", "0x7f.1", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"]
 )
-def test_loopback_is_refused_however_it_is_spelt(host: str) -> None:
+def test_loopback_is_refused_in_every_spelling(host: str) -> None:
     with pytest.raises(UrlNotAllowed):
         STRICT.fetch(f"http://{host}/a.jpg")
 
@@ -223,14 +228,23 @@ def test_ports_of_other_services_are_refused(port: int) -> None:
         Downloader(100, resolve=resolving_to("93.184.216.34")).fetch(f"http://photos.example:{port}/")
 
 
-def test_loopback_alone_is_let_through_where_it_is_allowed() -> None:
+def test_no_other_private_address_is_allowed_with_loopback() -> None:
     with pytest.raises(UrlNotAllowed):
         Downloader(100, allow_loopback=True, resolve=resolving_to("10.0.0.1")).fetch("http://photos.example/")
 
 
-def test_a_body_over_the_limit_is_refused_by_its_stated_length(photo_server: PhotoServer) -> None:
-    with pytest.raises(ImageTooLarge):
+def test_a_body_is_too_large_if_its_content_length_is(photo_server: PhotoServer) -> None:
+    assert len(LOCAL.fetch(photo_server.serve("/q", bytes(100_000)))) == 100_000
+    with pytest.raises(ImageTooLarge, match="100,000 bytes"):
         LOCAL.fetch(photo_server.serve("/p", bytes(100_001)))
+
+
+def test_a_url_of_more_than_2048_characters_is_refused(photo_server: PhotoServer) -> None:
+    url = f"{photo_server.serve('/p', b'bytes')}?".ljust(2048, "a")
+
+    assert LOCAL.fetch(url) == b"bytes"
+    with pytest.raises(UrlNotAllowed, match="longer than 2048"):
+        LOCAL.fetch(f"{url}a")
 
 
 def test_an_endless_body_is_cut_off(photo_server: PhotoServer) -> None:
@@ -241,10 +255,12 @@ def test_an_endless_body_is_cut_off(photo_server: PhotoServer) -> None:
             request.wfile.write(bytes(65536))
 
     with pytest.raises(ImageTooLarge):
-        LOCAL.fetch(photo_server.set_handler("/p", _until_closed(respond)))
+        LOCAL.fetch(photo_server.set_handler("/p", until_closed(respond)))
 
 
-def _until_closed(respond: Any) -> Any:
+def until_closed(respond: Any) -> Any:
+    """Return a function that answers until the client closes the connection."""
+
     def guarded(request: BaseHTTPRequestHandler) -> None:
         try:
             respond(request)
@@ -255,8 +271,8 @@ def _until_closed(respond: Any) -> Any:
 
 
 @pytest.mark.parametrize("part", ["headers", "body", "nothing"])
-def test_a_server_that_sends_byte_by_byte_is_given_up_in_time(photo_server: PhotoServer, part: str) -> None:
-    """Each byte comes well within a socket's timeout."""
+def test_a_server_that_sends_byte_by_byte_is_cut_off_at_the_time_limit(photo_server: PhotoServer, part: str) -> None:
+    """Each byte arrives within a socket's timeout."""
 
     def drip(request: BaseHTTPRequestHandler) -> None:
         if part == "body":
@@ -271,12 +287,12 @@ def test_a_server_that_sends_byte_by_byte_is_given_up_in_time(photo_server: Phot
 
     started = time.monotonic()
     with pytest.raises(UrlUnreachable):
-        Downloader(100_000, allow_loopback=True, seconds=0.4).fetch(photo_server.set_handler("/p", _until_closed(drip)))
+        Downloader(100_000, allow_loopback=True, seconds=0.4).fetch(photo_server.set_handler("/p", until_closed(drip)))
 
     assert time.monotonic() - started < 2
 
 
-def test_a_name_server_that_takes_long_is_given_up_in_time() -> None:
+def test_a_slow_name_server_is_cut_off_at_the_time_limit() -> None:
     def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
         time.sleep(3)
         return []
@@ -288,7 +304,9 @@ def test_a_name_server_that_takes_long_is_given_up_in_time() -> None:
     assert time.monotonic() - started < 2
 
 
-def test_the_time_may_be_up_before_tls_begins(photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_unreachable_if_the_time_is_over_before_tls_begins(
+    photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def connect_slowly(connection: socket.socket, address: Any) -> None:
         connect(connection, address)
         time.sleep(0.2)
@@ -300,7 +318,7 @@ def test_the_time_may_be_up_before_tls_begins(photo_server: PhotoServer, monkeyp
         Downloader(100, allow_loopback=True, seconds=0.1).fetch(f"https://127.0.0.1:{photo_server.port}/")
 
 
-def test_a_body_shorter_than_stated_is_no_photo(photo_server: PhotoServer) -> None:
+def test_a_body_shorter_than_its_content_length_is_an_error(photo_server: PhotoServer) -> None:
     def respond(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Length", "100")
@@ -312,18 +330,14 @@ def test_a_body_shorter_than_stated_is_no_photo(photo_server: PhotoServer) -> No
         LOCAL.fetch(photo_server.set_handler("/p", respond))
 
 
-def test_statuses_other_than_200_are_told(photo_server: PhotoServer) -> None:
+def test_the_error_names_a_status_other_than_200(photo_server: PhotoServer) -> None:
     with pytest.raises(UrlUnreachable, match="404"):
         LOCAL.fetch(photo_server.url("/missing"))
 
 
-def test_a_server_that_is_not_there_is_unreachable() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    with pytest.raises(UrlUnreachable, match="did not give the photo"):
-        LOCAL.fetch(f"http://127.0.0.1:{port}/")
+def test_a_port_without_a_server_is_unreachable() -> None:
+    with pytest.raises(UrlUnreachable, match="did not send the photo"):
+        LOCAL.fetch(f"http://127.0.0.1:{free_port()}/")
 
 
 def test_a_name_that_does_not_exist_is_unreachable() -> None:
@@ -334,7 +348,7 @@ def test_a_name_that_does_not_exist_is_unreachable() -> None:
         Downloader(100, resolve=resolve).fetch("http://nowhere.invalid/a.jpg")
 
 
-def test_a_server_that_speaks_no_http_is_unreachable(photo_server: PhotoServer) -> None:
+def test_a_server_that_does_not_speak_http_is_unreachable(photo_server: PhotoServer) -> None:
     def respond(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"220 mail ready\r\n")
         request.close_connection = True
@@ -343,7 +357,6 @@ def test_a_server_that_speaks_no_http_is_unreachable(photo_server: PhotoServer) 
         LOCAL.fetch(photo_server.set_handler("/p", respond))
 
 
-def test_a_server_without_a_trusted_certificate_is_unreachable(photo_server: PhotoServer) -> None:
-    """It speaks no TLS at all."""
+def test_a_server_that_does_not_speak_tls_is_unreachable_by_https(photo_server: PhotoServer) -> None:
     with pytest.raises(UrlUnreachable):
         LOCAL.fetch(f"https://127.0.0.1:{photo_server.port}/p")

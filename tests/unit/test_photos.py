@@ -1,4 +1,4 @@
-"""Bytes to pixels: every format, every awkwardness, every limit."""
+"""From bytes to pixels: every format, every unusual form, every limit."""
 
 import io
 import struct
@@ -17,19 +17,18 @@ from tests.support.drawings import encoded, garment, photo
 
 SIZE = 32
 LIMITS = Limits()
-# Means of 8 bit samples that lossy formats, filters and rounding may be apart.
-TOLERANCE = 6
+TOLERANCE = 6  # the largest difference of 8-bit samples that lossy formats, filters and rounding make
 
 
 def halves(left: str = "red", right: str = "blue", size: tuple[int, int] = (64, 48)) -> Image.Image:
-    """An image of two colours, so that orientation and colour show."""
+    """Return an image of two colours, which shows changes of orientation and colour."""
     image = Image.new("RGB", size, right)
     image.paste(left, (0, 0, size[0] // 2, size[1]))
     return image
 
 
 def quadrants(pixels: np.ndarray[Any, Any]) -> list[tuple[int, ...]]:
-    """The colours near the four corners: top left, top right, bottom left, bottom right."""
+    """Return the colours near the four corners: top left, top right, bottom left, bottom right."""
     return [tuple(int(v) for v in pixels[y, x]) for y in (3, -4) for x in (3, -4)]
 
 
@@ -53,7 +52,7 @@ def assert_close(actual: tuple[int, ...], expected: tuple[int, ...], tolerance: 
         ("HEIF", {"quality": 95}),
     ],
 )
-def test_every_format_gives_its_colours_and_its_size(name: str, options: dict[str, Any]) -> None:
+def test_every_format_is_decoded_with_its_colours_and_size(name: str, options: dict[str, Any]) -> None:
     result = decode(encoded(halves(), name, **options), SIZE, LIMITS)
 
     assert (result.format, result.width, result.height) == (name, 64, 48)
@@ -63,16 +62,16 @@ def test_every_format_gives_its_colours_and_its_size(name: str, options: dict[st
         assert_close(corner, expected, tolerance=12)
 
 
-def test_all_formats_of_the_contract_are_covered() -> None:
+def test_the_formats_are_those_of_the_contract() -> None:
     assert set(FORMATS) == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_exif_orientation_is_honoured(name: str, orientation: int) -> None:
-    """The photo comes out upright, and its size is what a person sees."""
+def test_a_photo_is_rotated_by_its_exif_orientation(name: str, orientation: int) -> None:
+    """Pixels, width and height are those of the upright photo."""
     upright = Image.new("RGB", (64, 48), "blue")
-    upright.paste("red", (0, 0, 32, 24))  # top left alone
+    upright.paste("red", (0, 0, 32, 24))  # the top left quarter
     stored = upright.transpose(INVERSE[orientation]) if orientation in INVERSE else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -84,7 +83,7 @@ def test_exif_orientation_is_honoured(name: str, orientation: int) -> None:
         assert_close(corner, expected, tolerance=40 if name in {"JPEG", "AVIF", "WEBP"} else TOLERANCE)
 
 
-# What a camera held in that way does to the picture: the inverse of what shows it upright.
+# EXIF orientation to the operation of a camera that is held in this way, the inverse of the one that makes it upright.
 INVERSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -97,8 +96,8 @@ INVERSE = {
 
 
 @pytest.mark.parametrize("orientation", [6, 8])
-def test_a_heic_is_turned_once(orientation: int) -> None:
-    """libheif turns the picture itself and its EXIF says so too: turning twice would be wrong."""
+def test_a_heic_is_rotated_once(orientation: int) -> None:
+    """libheif rotates the image itself. Its EXIF has the orientation too, which must not rotate it again."""
     upright = Image.new("RGB", (64, 48), "blue")
     upright.paste("red", (0, 0, 32, 24))
     exif = Image.Exif()
@@ -126,7 +125,7 @@ def test_a_heic_is_turned_once(orientation: int) -> None:
     ],
     ids=["grey", "palette", "bilevel", "cmyk-jpeg", "cmyk-tiff", "16-bit-png", "16-bit-tiff", "ycbcr-tiff"],
 )
-def test_every_mode_becomes_rgb(image: Image.Image, name: str, expected: tuple[int, ...] | None) -> None:
+def test_every_mode_is_converted_to_rgb(image: Image.Image, name: str, expected: tuple[int, ...] | None) -> None:
     result = decode(encoded(image, name), SIZE, LIMITS)
 
     assert result.pixels.shape == (SIZE, SIZE, 3)
@@ -135,7 +134,7 @@ def test_every_mode_becomes_rgb(image: Image.Image, name: str, expected: tuple[i
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_32_bit_samples_are_stretched(mode: str) -> None:
+def test_32_bit_samples_are_scaled_to_8_bits(mode: str) -> None:
     ramp = np.tile(np.linspace(-1000, 70000, 64), (48, 1)).astype(np.int32 if mode == "I" else np.float32)
 
     pixels = decode(encoded(Image.fromarray(ramp), "TIFF"), SIZE, LIMITS).pixels
@@ -155,8 +154,25 @@ def test_transparent_pixels_become_white(name: str) -> None:
     assert_close(quadrants(pixels)[1], (255, 255, 255))
 
 
+@pytest.mark.parametrize(
+    ("image", "key", "red"),
+    [
+        (halves("red", "black"), (0, 0, 0), (255, 0, 0)),
+        (halves("red", "black").convert("L"), 0, (76, 76, 76)),
+        (halves("red", "black").quantize(2), 1, (255, 0, 0)),
+    ],
+    ids=["RGB", "grey", "palette"],
+)
+def test_pixels_of_the_transparent_colour_become_white(image: Image.Image, key: Any, red: tuple[int, ...]) -> None:
+    """A PNG without an alpha channel can name one colour that is transparent."""
+    left, right = quadrants(decode(encoded(image, "PNG", transparency=key), SIZE, LIMITS).pixels)[:2]
+
+    assert_close(left, red)
+    assert_close(right, (255, 255, 255))
+
+
 @pytest.mark.parametrize("name", ["GIF", "WEBP", "TIFF", "PNG", "AVIF"])
-def test_animated_files_give_their_first_frame(name: str) -> None:
+def test_an_animation_is_decoded_to_its_first_frame(name: str) -> None:
     frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue", "green")]
 
     data = encoded(frames[0], name, save_all=True, append_images=frames[1:])
@@ -164,7 +180,7 @@ def test_animated_files_give_their_first_frame(name: str) -> None:
     assert_close(quadrants(decode(data, SIZE, LIMITS).pixels)[0], (255, 0, 0), tolerance=12)
 
 
-def test_a_jpeg_with_more_pictures_behind_it_is_a_jpeg() -> None:
+def test_an_mpo_is_decoded_to_its_first_image_as_a_jpeg() -> None:
     data = encoded(halves(), "MPO", save_all=True, append_images=[halves("green", "white")])
 
     result = decode(data, SIZE, LIMITS)
@@ -173,8 +189,8 @@ def test_a_jpeg_with_more_pictures_behind_it_is_a_jpeg() -> None:
     assert_close(quadrants(result.pixels)[0], (254, 0, 0))
 
 
-def test_a_large_jpeg_is_scaled_down_like_a_small_one() -> None:
-    """Decoding at an eighth gives about the pixels that decoding in full does."""
+def test_a_large_jpeg_has_the_pixels_of_a_small_one() -> None:
+    """It is decoded at an eighth of its size."""
     small = decode(encoded(garment("t-shirt"), "PNG"), 224, LIMITS).pixels.astype(int)
     large = decode(photo("t-shirt", (4000, 3000)), 224, LIMITS).pixels.astype(int)
 
@@ -183,8 +199,10 @@ def test_a_large_jpeg_is_scaled_down_like_a_small_one() -> None:
 
 @pytest.mark.parametrize("size", [(1003, 1501), (4007, 301)])
 @pytest.mark.parametrize(("name", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("HEIF", "RGB")])
-def test_a_large_image_looks_as_if_it_were_squeezed_at_once(name: str, mode: str, size: tuple[int, int]) -> None:
-    """None of these sizes is a multiple of a band's rows, or of the number that an image is first made smaller by."""
+def test_an_image_converted_in_bands_has_the_pixels_of_one_converted_at_once(
+    name: str, mode: str, size: tuple[int, int]
+) -> None:
+    """No size here is a multiple of the rows of a band, or of the factor by which the image is reduced first."""
     shown = garment("t-shirt", size).convert(mode)
 
     pixels = decode(encoded(shown, name, **({"quality": 95} if name == "HEIF" else {})), 64, LIMITS).pixels
@@ -193,7 +211,7 @@ def test_a_large_image_looks_as_if_it_were_squeezed_at_once(name: str, mode: str
     assert np.abs(pixels - expected).max() <= TOLERANCE
 
 
-def test_a_heic_of_many_tiles_as_phones_make_it_is_read() -> None:
+def test_a_heic_of_many_tiles_is_decoded() -> None:
     image = halves(size=(1024, 768))
 
     data = encoded(image, "HEIF", quality=60, tile_size=128)
@@ -217,12 +235,12 @@ def test_a_truncated_photo_is_unreadable(length: int) -> None:
         b"\x00" * 64,
     ],
 )
-def test_what_is_no_photo_is_unsupported(data: bytes) -> None:
+def test_a_file_of_another_type_is_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedImage, match="JPEG"):
         decode(data, SIZE, LIMITS)
 
 
-def test_a_format_that_pillow_knows_and_we_do_not_is_unsupported() -> None:
+def test_a_format_that_only_pillow_reads_is_unsupported() -> None:
     with pytest.raises(UnsupportedImage):
         decode(encoded(halves(), "PPM"), SIZE, LIMITS)
 
@@ -247,8 +265,8 @@ def test_an_image_over_the_limits_is_too_large(size: tuple[int, int], limits: Li
 
 
 @pytest.mark.parametrize("side", [7100, 10_000, 20_000, 60_000])
-def test_a_png_that_claims_too_many_pixels_is_refused_by_its_header(side: int) -> None:
-    """There are no pixels to decode."""
+def test_a_png_that_states_too_many_pixels_is_refused_by_its_header(side: int) -> None:
+    """The file has no pixels."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     idat = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
@@ -257,20 +275,20 @@ def test_a_png_that_claims_too_many_pixels_is_refused_by_its_header(side: int) -
         decode(b"\x89PNG\r\n\x1a\n" + chunk + idat, SIZE, LIMITS)
 
 
-def test_limits_may_be_above_those_of_pillow() -> None:
-    """Which warns at 89 megapixels."""
+def test_a_limit_may_be_above_that_of_pillow() -> None:
+    """Pillow warns at 89 megapixels."""
     data = encoded(Image.new("L", (10_000, 10_000)), "JPEG")
 
     assert decode(data, SIZE, Limits(pixels=100_000_000)).width == 10_000
 
 
-def test_formats_are_known_by_their_first_bytes() -> None:
+def test_the_first_bytes_show_a_known_format() -> None:
     assert all(is_known_format(encoded(halves(), name)[:64]) for name in FORMATS)
     assert not is_known_format(b'{"url": "https://example.com/photo.jpg"}')
     assert not is_known_format(b"")
 
 
-def test_the_embedded_thumbnail_of_a_heic_is_not_taken_for_the_photo() -> None:
+def test_a_heic_is_decoded_to_its_main_image_and_not_to_its_thumbnail() -> None:
     heif = pillow_heif.from_pillow(halves("green", "green", (512, 512)))
     buffer = io.BytesIO()
     heif.save(buffer, quality=80)

@@ -1,13 +1,15 @@
 """Classifications to and from DynamoDB."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import boto3
 import pytest
 
+from classifier.classification import Classification, Failure, Image, Source, Status
 from classifier.errors import Busy
-from classifier.records import Classification, Conflict, Failure, Image, Records, Source, Status
+from classifier.records import MAX_ATTEMPTS, Conflict, Records, Row
 from local.aws import TABLE, Resources
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123000, UTC)
@@ -40,11 +42,12 @@ def records(aws: Resources) -> Records:
 
 
 def stored(identifier: str) -> dict[str, Any]:
+    """Return the row in DynamoDB's notation."""
     item: dict[str, Any] = boto3.client("dynamodb").get_item(TableName=TABLE, Key={"id": {"S": identifier}})["Item"]
     return item
 
 
-def test_json_has_the_fields_of_the_contract() -> None:
+def test_a_classification_in_json_has_the_fields_of_the_contract() -> None:
     assert CLASSIFIED.to_json() == {
         "id": "listing-42/front.jpg",
         "status": "SUCCEEDED",
@@ -75,6 +78,7 @@ def test_json_has_the_fields_of_the_contract() -> None:
         ("a/b/c.jpg", Source.S3, "a"),
         ("/front.jpg", Source.S3, None),
         ("a/b.jpg", Source.URL, None),
+        ("a/", Source.S3, "a"),
     ],
 )
 def test_the_batch_is_the_first_folder_of_an_upload(identifier: str, source: Source, batch_id: str | None) -> None:
@@ -82,27 +86,27 @@ def test_the_batch_is_the_first_folder_of_an_upload(identifier: str, source: Sou
 
 
 @pytest.mark.parametrize("classification", [CLASSIFIED, FAILED, PENDING])
-def test_what_was_written_is_read(records: Records, classification: Classification) -> None:
+def test_a_written_classification_is_read_as_it_was(records: Records, classification: Classification) -> None:
     records.write(classification, records.read(classification.id))
 
     assert records.read(classification.id).classification == classification
 
 
-def test_an_id_without_a_row_has_neither_revision_nor_classification(records: Records) -> None:
+def test_a_missing_row_has_neither_revision_nor_classification(records: Records) -> None:
     row = records.read("nothing")
 
-    assert (row.id, row.revision, row.classification) == ("nothing", None, None)
+    assert row == Row("nothing")
 
 
-def test_of_two_writers_who_read_the_same_row_the_second_conflicts(records: Records) -> None:
-    for _ in range(2):  # an absent row first, then a present one
+def test_the_second_of_two_writers_who_read_the_same_row_conflicts(records: Records) -> None:
+    for _ in range(2):  # the row is missing first, then it is there
         mine, theirs = records.read(CLASSIFIED.id), records.read(CLASSIFIED.id)
         records.write(CLASSIFIED, mine)
         with pytest.raises(Conflict):
             records.write(CLASSIFIED, theirs)
 
 
-def test_a_row_written_back_unchanged_conflicts_all_the_same(records: Records) -> None:
+def test_a_write_of_an_unchanged_classification_makes_other_writers_conflict(records: Records) -> None:
     records.write(CLASSIFIED, records.read(CLASSIFIED.id))
     old = records.read(CLASSIFIED.id)
     records.write(CLASSIFIED, old)
@@ -125,9 +129,9 @@ def test_a_removed_row_has_a_revision_and_no_classification(records: Records) ->
 
 
 @pytest.mark.parametrize(("age", "alive"), [(timedelta(hours=-1), True), (timedelta(seconds=1), False)])
-def test_an_expired_row_is_not_shown(records: Records, age: timedelta, alive: bool) -> None:  # noqa: FBT001
+def test_an_expired_row_has_no_classification(records: Records, age: timedelta, alive: bool) -> None:  # noqa: FBT001
     """DynamoDB deletes expired items days later."""
-    records.create([CLASSIFIED], datetime.now(UTC) - age)
+    records.write(CLASSIFIED, Row(CLASSIFIED.id), datetime.now(UTC) - age)
 
     row = records.read(CLASSIFIED.id)
 
@@ -135,39 +139,49 @@ def test_an_expired_row_is_not_shown(records: Records, age: timedelta, alive: bo
     assert row.revision is not None
 
 
-def test_the_expiry_stands_where_the_table_looks_for_it(records: Records) -> None:
-    records.create([CLASSIFIED], NOW)
+def test_the_expiry_is_in_the_attribute_that_the_table_reads(records: Records) -> None:
+    records.write(CLASSIFIED, Row(CLASSIFIED.id), NOW)
 
     assert stored(CLASSIFIED.id)["expires_at"] == {"N": str(int(NOW.timestamp()))}
 
 
-def test_records_of_photos_in_the_bucket_live_as_long_as_these(records: Records) -> None:
+def test_a_record_does_not_expire_unless_that_is_said(records: Records) -> None:
     records.write(CLASSIFIED, records.read(CLASSIFIED.id))
 
     assert "expires_at" not in stored(CLASSIFIED.id)
 
 
-def test_a_taken_id_keeps_all_of_them_from_being_created(records: Records) -> None:
-    records.create([CLASSIFIED], NOW)
+def test_a_request_that_the_sdk_sends_twice_succeeds(records: Records) -> None:
+    """The answer to the first request was lost, so the row has the new revision already."""
+    client = records.client
 
-    with pytest.raises(Conflict):
-        records.create([PENDING, CLASSIFIED], NOW)
+    class RepeatingClient:
+        exceptions = client.exceptions
 
-    assert records.read(PENDING.id).revision is None
+        def put_item(self, **request: Any) -> Any:
+            client.put_item(**request)
+            return client.put_item(**request)
 
+    repeating = Records(cast("Any", RepeatingClient()), TABLE)
+    for written in (CLASSIFIED, replace(FAILED, id=CLASSIFIED.id)):
+        repeating.write(written, records.read(CLASSIFIED.id))
 
-def test_labels_can_be_read_in_the_table(records: Records) -> None:
-    """Operators look into the table, and other programs read it."""
-    records.write(CLASSIFIED, records.read(CLASSIFIED.id))
-
-    item = stored(CLASSIFIED.id)
-
-    assert item["label"] == {"S": "pants"}
-    assert item["confidence"] == {"N": "0.9700000000000001"}
+        assert records.read(CLASSIFIED.id).classification == written
 
 
-def test_an_answer_that_was_cut_short_is_not_taken_for_no_record() -> None:
-    """The SDK asks again, and gives the last answer as if there were nothing in it."""
+def test_the_table_holds_the_attributes_of_its_indexes(records: Records) -> None:
+    """A record without a label or a batch is not in the index of labels or batches."""
+    for classification in (CLASSIFIED, FAILED):
+        records.write(classification, Row(classification.id))
+
+    names = ("review_state", "label_state", "batch_id", "created_at_id")
+    classified, failed = ([stored(one.id).get(name, {}).get("S") for name in names] for one in (CLASSIFIED, FAILED))
+    assert classified == ["SUCCEEDED", "pants#SUCCEEDED", "listing-42", "2026-01-31T12:00:00.123Z#a923d1527488065f"]
+    assert failed[:3] == ["FAILED", None, None]
+
+
+def test_a_damaged_answer_is_not_taken_for_a_missing_row() -> None:
+    """The SDK tries again, and returns the last answer as if it had no item."""
 
     class Client:
         def get_item(self, **_: object) -> Any:
@@ -175,3 +189,29 @@ def test_an_answer_that_was_cut_short_is_not_taken_for_no_record() -> None:
 
     with pytest.raises(Busy):
         Records(cast("Any", Client()), TABLE).read("a.jpg")
+
+
+def test_an_update_is_tried_again_after_each_conflict(records: Records) -> None:
+    rows: list[Row] = []
+
+    def step(row: Row) -> int:
+        rows.append(row)
+        if len(rows) < MAX_ATTEMPTS:
+            raise Conflict
+        return len(rows)
+
+    assert records.update("a.jpg", step) == MAX_ATTEMPTS
+    assert rows == [Row("a.jpg")] * MAX_ATTEMPTS
+
+
+def test_an_update_is_given_up_after_ten_conflicts(records: Records) -> None:
+    attempts = []
+
+    def step(row: Row) -> None:
+        attempts.append(row)
+        raise Conflict
+
+    with pytest.raises(Busy, match=r"a\.jpg"):
+        records.update("a.jpg", step)
+
+    assert len(attempts) == 10

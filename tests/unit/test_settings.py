@@ -1,4 +1,4 @@
-"""The environment to settings."""
+"""Settings from environment variables."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from classifier.settings import Settings, SettingsError
 REQUIRED = {"BUCKET_NAME": "photos", "TABLE_NAME": "classifications", "MODEL_DIR": "/model", "CURSOR_KEY": "key"}
 
 
-def test_defaults_are_those_of_the_contract() -> None:
+def test_the_defaults_are_those_of_the_contract() -> None:
     settings = Settings.from_environment(REQUIRED)
 
     assert settings == Settings(
@@ -27,21 +27,22 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.limits == Limits(25 * 1024 * 1024, 50_000_000, 20_000)
 
 
-def test_settings_are_read() -> None:
+def test_every_setting_is_read_from_its_variable() -> None:
     settings = Settings.from_environment(
         REQUIRED
         | {"MAX_IMAGE_BYTES": "1", "MAX_IMAGE_PIXELS": "2", "MAX_IMAGE_SIDE": "3", "RETENTION_DAYS": "4"}
         | {"REVIEW_THRESHOLD": "0.5"}
-        | {"ALLOW_LOOPBACK_URLS": "1"}
+        | {"ALLOW_LOOPBACK_URLS": "1", "EVENT_BUS": "default"}
     )
 
     assert settings.limits == Limits(1, 2, 3)
     assert settings.retention_days == 4
     assert settings.review_threshold == 0.5
     assert settings.allow_loopback_urls
+    assert settings.event_bus == "default"
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_the_error_names_every_problem() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"TABLE_NAME": "", "MAX_IMAGE_BYTES": "many", "RETENTION_DAYS": "-1"})
 
@@ -50,19 +51,32 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["high", "-0.1", "1.1", "nan"])
-def test_a_threshold_is_a_share(text: str) -> None:
+def test_a_threshold_outside_of_0_to_1_is_an_error(text: str) -> None:
     with pytest.raises(SettingsError, match="REVIEW_THRESHOLD must be a number from 0 to 1"):
         Settings.from_environment(REQUIRED | {"REVIEW_THRESHOLD": text})
 
 
-def test_a_setting_that_is_empty_is_as_one_that_is_not_there() -> None:
-    """As the template passes on a parameter that nobody gave."""
+def test_an_empty_setting_has_its_default() -> None:
+    """The template passes an empty text for a parameter without a value."""
     assert Settings.from_environment(REQUIRED | {"REVIEW_THRESHOLD": "", "MAX_IMAGE_BYTES": ""}) == (
         Settings.from_environment(REQUIRED)
     )
 
 
-def test_loopback_urls_are_never_allowed_on_lambda() -> None:
+def test_loopback_urls_are_an_error_on_lambda() -> None:
     """Lambda's runtime API listens on a loopback address."""
     with pytest.raises(SettingsError, match="ALLOW_LOOPBACK_URLS"):
         Settings.from_environment(REQUIRED | {"ALLOW_LOOPBACK_URLS": "1", "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"})
+
+
+@pytest.mark.parametrize("share", ["0", "1"])
+def test_a_threshold_of_0_or_1_is_accepted(share: str) -> None:
+    settings = Settings.from_environment(REQUIRED | {"REVIEW_THRESHOLD": share})
+
+    assert settings.review_threshold == float(share)
+
+
+@pytest.mark.parametrize("number", ["0", "1.5", "-1"])
+def test_a_limit_that_is_not_a_whole_number_above_0_is_an_error(number: str) -> None:
+    with pytest.raises(SettingsError, match="MAX_IMAGE_SIDE must be a whole number above 0"):
+        Settings.from_environment(REQUIRED | {"MAX_IMAGE_SIDE": number})

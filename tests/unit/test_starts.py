@@ -1,4 +1,4 @@
-"""What a fresh interpreter imports and makes for its first event: each import is a part of a cold start."""
+"""What a new process imports and makes for its first event: each import makes the cold start longer."""
 
 import json
 import os
@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.drawings import photo
 from tests.support.events import api_event
 from tests.support.paths import ROOT
-from tests.support.drawings import photo
 from tests.support.photo_server import PhotoServer
 
-HEAVY = ("numpy", "PIL", "pillow_heif", "tflite_runtime", "ai_edge_litert")
+PIXEL_PACKAGES = {"numpy", "PIL", "pillow_heif", "tflite_runtime", "ai_edge_litert"}
+RUNTIMES = {"tflite_runtime", "ai_edge_litert"}
 PROGRAM = """
 import json, os, sys
 sys.path[:0] = ["functions", "."]
@@ -22,12 +23,12 @@ from local.function import Context
 event = json.loads(sys.stdin.read())
 if event:
     app.lambda_handler(event, Context())
-print(json.dumps([sorted({name.partition(".")[0] for name in sys.modules}), sorted(vars(app._services()))]))
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
-def started(event: dict[str, Any], **environment: str) -> tuple[set[str], set[str]]:
-    """Which packages are imported after the first event, and which services are made."""
+def import_packages(event: dict[str, Any], **environment: str) -> set[str]:
+    """Return the packages that are imported after the first event, or after the start if the event is empty."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(event),
@@ -37,35 +38,30 @@ def started(event: dict[str, Any], **environment: str) -> tuple[set[str], set[st
         text=True,
         check=True,
     )
-    packages, services = json.loads(done.stdout.splitlines()[-1])
-    return set(packages), set(services)
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_what_needs_no_photo_loads_nothing_for_photos() -> None:
-    packages, services = started(api_event("GET", "/model"))
-
-    assert packages.isdisjoint(HEAVY)
-    assert "model" not in services
+def test_reading_the_model_s_description_imports_nothing_for_photos() -> None:
+    assert import_packages(api_event("GET", "/model")).isdisjoint(PIXEL_PACKAGES)
 
 
-def test_what_stores_nothing_makes_no_client(photo_server: PhotoServer) -> None:
-    packages, services = started({"url": photo_server.serve("/a.jpg", photo())})
+def test_a_direct_invocation_makes_no_client_of_aws(photo_server: PhotoServer) -> None:
+    packages = import_packages({"url": photo_server.serve("/a.jpg", photo())})
 
-    assert "model" in services
-    assert services.isdisjoint({"s3", "records", "events"})
+    assert packages & RUNTIMES
+    assert "boto3" not in packages
     assert "pillow_heif" not in packages, "the photo is a JPEG"
 
 
-def test_an_environment_that_is_kept_ready_has_everything_before_its_first_event() -> None:
-    packages, services = started({}, AWS_LAMBDA_INITIALIZATION_TYPE="provisioned-concurrency")
+def test_provisioned_concurrency_makes_everything_before_the_first_event() -> None:
+    packages = import_packages({}, AWS_LAMBDA_INITIALIZATION_TYPE="provisioned-concurrency")
 
-    assert {"s3", "records", "model"} <= services
-    assert {"numpy", "PIL"} <= packages
+    assert packages >= {"boto3", "numpy", "PIL"}
+    assert packages & RUNTIMES
 
 
 @pytest.mark.parametrize("kind", ["on-demand", ""])
-def test_others_make_nothing_before_they_know_what_for(kind: str) -> None:
-    packages, services = started({}, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
+def test_a_start_on_demand_makes_nothing_before_the_first_event(kind: str) -> None:
+    packages = import_packages({}, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
 
-    assert packages.isdisjoint(HEAVY)
-    assert services.isdisjoint({"s3", "records", "model"})
+    assert packages.isdisjoint({*PIXEL_PACKAGES, "boto3"})

@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from classifier.backfill import handle_batch_job
+from classifier.batch_operations import handle_batch_job
 from classifier.services import Services
-from tests.support.bucket import Bucket
-from tests.support.services import replace_parts
+from tests.support.bucket import Bucket, S3Client, with_s3
 from tests.support.drawings import photo
+from tests.support.errors import client_error
 
 
 def job(*keys: str) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def results(answer: dict[str, Any]) -> list[tuple[str, str]]:
     return [(result["resultCode"], result["resultString"]) for result in answer["results"]]
 
 
-def test_each_task_gets_its_own_result(services: Services, bucket: Bucket) -> None:
+def test_each_task_has_a_result_of_its_own(services: Services, bucket: Bucket) -> None:
     bucket.put("uploads/a b.jpg", photo("pants"))
     bucket.put("uploads/text.jpg", b"just text")
 
@@ -31,21 +30,29 @@ def test_each_task_gets_its_own_result(services: Services, bucket: Bucket) -> No
     assert results(answer) == [
         ("Succeeded", "pants"),
         ("PermanentFailure", "unsupported_image"),
-        ("PermanentFailure", "There is no such object any more."),
-        ("PermanentFailure", "The object is no upload."),
+        ("PermanentFailure", "The object does not exist any more."),
+        ("PermanentFailure", "The object is not an upload."),
     ]
 
 
 @pytest.mark.parametrize(
     ("code", "status", "expected"), [("SlowDown", 503, "Temporary"), ("AccessDenied", 403, "Permanent")]
 )
-def test_what_may_pass_is_tried_again_and_nothing_else(
+def test_only_a_transient_fault_is_a_temporary_failure(
     services: Services, code: str, status: int, expected: str
 ) -> None:
-    class S3:
-        def get_object(self, **_: object) -> None:
-            raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")  # type: ignore[typeddict-item]
+    broken = with_s3(services, S3Client(services.bucket.client, client_error(code, status)))
 
-    answer = handle_batch_job(job("uploads/a.jpg"), replace_parts(services, s3=S3()))
+    answer = handle_batch_job(job("uploads/a.jpg"), broken)
 
     assert answer["results"][0]["resultCode"] == f"{expected}Failure"
+    assert "log says why" in answer["results"][0]["resultString"]
+
+
+def test_a_task_of_schema_2_names_its_bucket(services: Services, bucket: Bucket) -> None:
+    bucket.put("uploads/a.jpg", photo("pants"))
+    task = {"taskId": "1", "s3Bucket": "photos", "s3Key": "uploads/a.jpg"}
+
+    answer = handle_batch_job({"invocationSchemaVersion": "2.0", "invocationId": "x", "tasks": [task]}, services)
+
+    assert results(answer) == [("Succeeded", "pants")]
