@@ -181,7 +181,7 @@ def test_sam_classifies_the_photo_of_the_local_system(python: str, system: Syste
 
     assert (classification["status"], classification["label"]) == ("SUCCEEDED", "t-shirt")
     item = system.client("dynamodb").get_item(**table)["Item"]
-    assert item["label"] == {"S": "t-shirt"}
+    assert item["label_state"] == {"S": "t-shirt#SUCCEEDED"}
     assert item["model_version"] == {"S": Description.read(ROOT / "model").version}
     assert system.get("/classifications/listing-42/front.jpg").json() == classification
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import classifier
 from tests.support.paths import ROOT
 
-PACKAGES = {"classifier": ROOT / "functions" / "classifier"} | {
+PACKAGES = {"classifier": Path(classifier.__file__).parent} | {
     name: ROOT / name for name in ("local", "training", "benchmarks")
 }
 CORE = (
