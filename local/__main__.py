@@ -73,7 +73,7 @@ def _check_free(name: str, port: int) -> None:
         try:
             probe.bind((_HOST, port))
         except PermissionError as error:
-            raise UsageError(f"This user may not use port {port}. Choose one from 1024: make run {name}=…") from error
+            raise UsageError(f"Port {port} needs root. Use a port from 1024 on: make run {name}=…") from error
         except OSError as error:
             raise UsageError(f"Port {port} is in use. Choose another one: make run {name}={_next(port)}") from error
 

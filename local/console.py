@@ -7,6 +7,13 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from classifier.telemetry import logger
 
 _DETAILS = ("id", "key", "message_id", "task_id", "reason")
+_LINES = {  # by the message of the record
+    "failed": "{id}: FAILED, {code}: {reason}",
+    "unchanged": "{id}: unchanged",
+    "removed": "{id}: removed",
+    "confirmed": "{id}: {label}, confirmed by the seller",
+    "refused": "Refused a request: {code}: {reason}",
+}
 
 
 def print_plain_lines() -> None:
@@ -18,23 +25,12 @@ def print_plain_lines() -> None:
 
 def format_record(record: Any) -> str:
     """Return the line for one record of the function's log. The record in JSON has the stack trace of errors."""
-    match record["message"]:
-        case "classified":
-            review = ", needs review" if record["needs_review"] else ""
-            percent = int(round(100 * record["confidence"], 2))  # rounded down, as on the page: 99.9% is not certain
-            return f"{record['id']}: {record['label']}, {percent}%{review}"
-        case "failed":
-            return f"{record['id']}: FAILED, {record['code']}: {record['reason']}"
-        case "removed":
-            return f"{record['id']}: removed"
-        case "confirmed":
-            return f"{record['id']}: {record['label']}, confirmed by the seller"
-        case "refused":
-            return f"Refused a request: {record['code']}: {record['reason']}"
-    return _format_other(record)
-
-
-def _format_other(record: Any) -> str:
+    if record["message"] == "classified":
+        review = ", needs review" if record["needs_review"] else ""
+        percent = int(round(100 * record["confidence"], 2))  # rounded down, as on the page: 99.9% is not certain
+        return f"{record['id']}: {record['label']}, {percent}%{review}"
+    if record["message"] in _LINES:
+        return _LINES[record["message"]].format_map(record)
     details = [f"{name}={record[name]}" for name in _DETAILS if name in record]
     error = record["exception"].strip().splitlines()[-1:] if "exception" in record else []
     return f"{record['level']}: {record['message']}: {', '.join([*details, *error])}"

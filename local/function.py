@@ -127,6 +127,7 @@ def _serve(connection: "Connection[str, str]", settings: dict[str, str]) -> None
     os.environ.update(settings)
     from classifier.app import lambda_handler  # noqa: PLC0415 - Powertools reads the environment while it is imported
 
+    _load_model_quietly()
     if settings.get("LOG") == "plain":
         from local.console import print_plain_lines  # noqa: PLC0415 - likewise
 
@@ -134,6 +135,19 @@ def _serve(connection: "Connection[str, str]", settings: dict[str, str]) -> None
     with suppress(EOFError, BrokenPipeError):
         while True:
             connection.send(json.dumps(_answer(lambda_handler, json.loads(connection.recv()))))
+
+
+def _load_model_quietly() -> None:
+    """Load the model without the line that tflite-runtime prints to stderr when it does."""
+    from classifier.app import get_services  # noqa: PLC0415 - after the environment is set
+
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - os.devnull is no path
+        os.dup2(nowhere.fileno(), 2)
+    with suppress(Exception):  # the first event meets the same error, and reports it
+        _ = get_services().model
+    os.dup2(stderr, 2)
+    os.close(stderr)
 
 
 def _answer(handler: Any, event: Any) -> dict[str, Any]:

@@ -71,18 +71,19 @@ def _start_triggers(function: Function, resources: Resources, concurrency: int, 
 def _welcome(url: str, endpoint: str, bridge_port: int | None) -> str:
     bridge = f" (from containers: http://host.docker.internal:{bridge_port})" if bridge_port else ""
     return f"""
-Running. Open {url} to sell something. {url}/docs describes the API.
+Running. Open {url} for the seller's page, or {url}/docs for the description of the API.
 S3, DynamoDB, SQS and EventBridge answer at {endpoint}{bridge}.
+To try the API, open another terminal in this folder.
 
-In another terminal, in this folder: show the classification of the example photo;
+Read the example photo:
 $ curl {url}/classifications/{_EXAMPLE_ID}
 
-upload a photo with the AWS CLI (any credentials will do), or with curl;
+Upload a photo, with curl or with the AWS CLI (any credentials will do):
+$ curl -T local/t-shirt.jpg --user local:local --aws-sigv4 aws:amz:{REGION}:s3 {endpoint}/{BUCKET}/uploads/new.jpg
 $ export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
 $ aws --endpoint-url {endpoint} s3 cp local/t-shirt.jpg s3://{BUCKET}/uploads/new.jpg
-$ curl -T local/t-shirt.jpg --user local:local --aws-sigv4 aws:amz:{REGION}:s3 {endpoint}/{BUCKET}/uploads/new.jpg
 
-and show its classification.
+Read its classification (PENDING for the first second):
 $ curl {url}/classifications/new.jpg
 
 Everything is in memory. Ctrl-C ends it. This window shows a line for each photo:

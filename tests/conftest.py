@@ -19,6 +19,7 @@ from classifier.services import Services
 from local.aws import Resources, create_resources, new_session
 from tests.support.api import Api
 from tests.support.bucket import Bucket
+from tests.support.metrics import Metrics
 from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
 from tests.support.scale import Scale
@@ -104,6 +105,12 @@ def photo_server() -> Iterator[PhotoServer]:
     server = PhotoServer()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def metrics(capsys: pytest.CaptureFixture[str]) -> Metrics:
+    """The metrics that the function records in the test."""
+    return Metrics(capsys)
 
 
 @pytest.fixture

@@ -87,9 +87,9 @@ def create_classification() -> Response[str]:
 @_resolver.get("/classifications/.+")
 def read_classification() -> Response[str]:
     """Return the classification of an upload or of an earlier request."""
-    identifier = id_in_path(_resolver.current_event.path, "/classifications/")
+    photo_id = id_in_path(_resolver.current_event.path, "/classifications/")
     services = _services()
-    classification = services.records.read(identifier).classification or find_pending(identifier, services)
+    classification = services.records.read(photo_id).classification or find_pending(photo_id, services)
     body = json.dumps(classification.to_json(), ensure_ascii=False)
     etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers: Headers = {"ETag": etag, "Cache-Control": "no-cache"}
@@ -141,11 +141,11 @@ def read_batch() -> Response[str]:
 @_resolver.put("/confirmations/.+")
 def confirm_label() -> Response[str]:
     """Store that the seller agrees with the label, or corrects it."""
-    identifier = id_in_path(_resolver.current_event.path, "/confirmations/")
+    photo_id = id_in_path(_resolver.current_event.path, "/confirmations/")
     label = parse_object(read_body(_resolver.current_event), _EXPECTED_LABEL).get("label")
     if not isinstance(label, str):
         raise InvalidRequest(f"`label` is missing or not a string. {_EXPECTED_LABEL}")
-    return _answer(HTTPStatus.OK, confirm(identifier, _known_label(label), _services()).to_json())
+    return _answer(HTTPStatus.OK, confirm(photo_id, _known_label(label), _services()).to_json())
 
 
 @_resolver.post("/uploads")
@@ -215,7 +215,7 @@ def answer_no_route(_: NotFoundError) -> Response[str]:
     if not allowed:
         return _refusal(NotFound("This path does not exist. GET /openapi.json lists those that do."))
     methods = ", ".join(allowed)
-    message = f"This path does not answer {_resolver.current_event.http_method}; it answers {methods}."
+    message = f"The method {_resolver.current_event.http_method} is not allowed. Allowed: {methods}."
     return _refusal(MethodNotAllowed(message), {"Allow": methods})
 
 
@@ -228,7 +228,7 @@ def answer_fault(error: Exception) -> Response[str]:
         logger.warning("A request met a transient fault", reason=repr(error))
         return _refusal(Busy("The service is busy; try again in a moment."))
     logger.exception("A request failed")
-    return _refusal(InternalError("The service failed to answer. The fault is ours; try again later."))
+    return _refusal(InternalError("The service failed. This is not your fault. Try again later."))
 
 
 def _refusal(error: ClassifierError, headers: Headers | None = None) -> Response[str]:
@@ -262,7 +262,7 @@ def _requested_photo(services: Services) -> tuple[bytes, Source]:
 
     body = read_body(_resolver.current_event)
     is_image = _resolver.current_event.headers.get("Content-Type", "").lower().startswith("image/")
-    if body and (is_image or is_known_format(body)):
+    if is_image or (body and is_known_format(body)):
         return body, Source.BYTES
     url = parse_object(body, _EXPECTED_PHOTO).get("url")
     if not isinstance(url, str):
@@ -284,18 +284,18 @@ def _parse_filter(parameters: dict[str, str]) -> Filter:
 def _known_label(label: str) -> str:
     labels = _services().description.labels
     if label not in labels:
-        raise InvalidRequest(f"There is no label {label!r}; there are {', '.join(labels)}.")
+        raise InvalidRequest(f"Unknown label {label!r}. Known labels: {', '.join(labels)}.")
     return label
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
-    """Compare weakly (RFC 9110, section 13.1.2)."""
+    """Return whether the header contains the ETag, by weak comparison (RFC 9110, section 13.1.2)."""
     candidates = {candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")}
     return etag in candidates or "*" in candidates
 
 
-def _location(identifier: str) -> str:
-    return f"{_resolver.context['prefix']}/classifications/{quote(identifier)}"
+def _location(photo_id: str) -> str:
+    return f"{_resolver.context['prefix']}/classifications/{quote(photo_id)}"
 
 
 def _services() -> Services:

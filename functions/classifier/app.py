@@ -1,4 +1,4 @@
-"""The front door: recognizes the kind of event, and imports only the module that handles it."""
+"""Lambda's entry point: recognizes the kind of event, and imports only the module that handles it."""
 # ruff: noqa: PLC0415 - a cold start imports only what its event needs
 
 import os
@@ -32,7 +32,7 @@ def get_services() -> Services:
 
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
-    # Nobody waits for this start, so everything is made now.
+    # No request waits for this start, so everything is made now.
     from classifier import api, photos, uploads  # noqa: F401
 
     get_services().warm_up()
@@ -87,5 +87,5 @@ def _check_endpoint(endpoint: str, error: Exception) -> None:
     if is_no_answer(error):
         raise NoEndpoint(
             f"Nothing answers at {endpoint}, the endpoint that AWS_ENDPOINT_URL names. "
-            "If that is the local system: is `make run` going?"
+            "If that is the local system: is `make run` running?"
         ) from error

@@ -1,4 +1,4 @@
-"""From a photo's bytes to its classification. Every way in calls `classify`."""
+"""From a photo's bytes to its classification, for every kind of event."""
 
 import hashlib
 import uuid

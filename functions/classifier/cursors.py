@@ -36,4 +36,4 @@ def sign_position(position: str, wanted: Filter, key: str) -> bytes:
 
 
 def _invalid_cursor() -> InvalidRequest:
-    return InvalidRequest("`cursor` is not a cursor of this list. Begin without a cursor.")
+    return InvalidRequest("`cursor` is invalid, or the filters have changed. Begin without a cursor.")

@@ -104,7 +104,7 @@ class Downloader:
             try:
                 body, redirect = self._exchange(target, deadline)
             except (OSError, http.client.HTTPException) as error:
-                raise UrlUnreachable(f"{target.host} did not send the photo.") from error
+                raise UrlUnreachable(f"The photo could not be downloaded from {target.host}.") from error
             if redirect is None:
                 return body
             url = resolve_redirect(url, redirect)
@@ -143,7 +143,7 @@ class Downloader:
         return connection
 
     def look_up(self, target: Target, deadline: float) -> list[tuple[Any, ...]]:
-        """Return the host's addresses. The resolver has no timeout; at the deadline, its thread is left behind."""
+        """Return the host's addresses. The resolver has no timeout: after the deadline, its thread keeps running."""
         answer: Future[list[tuple[Any, ...]]] = Future()
 
         def look_up() -> None:

@@ -1,7 +1,7 @@
 """What can go wrong with a photo or a request. Each kind of error is a class.
 
     ClassifierError
-    ├── InvalidRequest     400  the request or event is malformed, or of no known kind
+    ├── InvalidRequest     400  the request or event is malformed, or of an unknown kind
     │   └── MethodNotAllowed   405  the path exists, but not with this method
     ├── NotFound           404  neither the table nor the bucket knows the id
     ├── PhotoError              the photo can never be classified: its record is FAILED, and it is not retried
@@ -17,7 +17,7 @@ Messages are written for the person who sent the photo. They contain no paths, h
 """
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ClassifierError(Exception):
@@ -39,6 +39,11 @@ class MethodNotAllowed(InvalidRequest):
 class NotFound(ClassifierError):
     code = "not_found"
     status = HTTPStatus.NOT_FOUND
+
+    @classmethod
+    def photo(cls, photo_id: str) -> Self:
+        """Return the error for an id that no photo has."""
+        return cls(f"There is no photo {photo_id!r}.")
 
 
 class PhotoError(ClassifierError):

@@ -6,7 +6,7 @@ that is filtered by batch reads that batch and drops what the other filters excl
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from classifier.classification import Classification, Status, format_time
 from classifier.keys import MAX_KEY_BYTES
@@ -30,6 +30,11 @@ class Filter:
     status: Status | None = None
     needs_review: bool | None = None
     batch: str | None = None
+
+    @property
+    def drops_items(self) -> bool:
+        """Whether items of the partition may not match, so that it is not known how many have to be read."""
+        return self.batch is not None and replace(self, batch=None) != Filter()
 
     def matches(self, classification: Classification) -> bool:
         """Return whether label, status and review are as wanted; the index selects the batch."""

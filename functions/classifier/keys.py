@@ -13,7 +13,7 @@ def object_key(photo_id: str) -> str:
     return UPLOAD_PREFIX + photo_id
 
 
-def photo_id(key: str) -> str:
+def photo_id_of(key: str) -> str:
     """Return the id of the photo that an object holds."""
     return key.removeprefix(UPLOAD_PREFIX)
 

@@ -133,7 +133,7 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     except Exception as error:
         if is_known_format(data):
             raise UnreadableImage("The image is damaged or incomplete.") from error
-        raise UnsupportedImage(f"This is not an image in a format that is accepted: {', '.join(FORMATS)}.") from error
+        raise UnsupportedImage(f"This is not an image in a supported format: {', '.join(FORMATS)}.") from error
     return image
 
 

@@ -115,7 +115,8 @@ class Records:
         are. So a page of a batch can hold fewer than `limit` records without being the last one.
         """
         found: list[Classification] = []
-        for items_read, item in enumerate(self._merge_partitions(wanted, limit + 1, position)):
+        items_per_query = MAX_ITEMS_READ if wanted.drops_items else limit + 1
+        for items_read, item in enumerate(self._merge_partitions(wanted, items_per_query, position)):
             if len(found) == limit or items_read == MAX_ITEMS_READ:
                 return Page(found, position)
             position = item[SORT_KEY]
@@ -124,12 +125,14 @@ class Records:
                 found.append(classification)
         return Page(found, None)
 
-    def _merge_partitions(self, wanted: Filter, page: int, position: str | None) -> Iterator[dict[str, Any]]:
+    def _merge_partitions(self, wanted: Filter, items_per_query: int, position: str | None) -> Iterator[dict[str, Any]]:
         name, values = find_partitions(wanted)
-        partitions = (self._read_partition(name, value, position, page) for value in values)
+        partitions = (self._read_partition(name, value, position, items_per_query) for value in values)
         return heapq.merge(*partitions, key=lambda item: str(item[SORT_KEY]), reverse=True)
 
-    def _read_partition(self, name: str, value: str, position: str | None, page: int) -> Iterator[dict[str, Any]]:
+    def _read_partition(
+        self, name: str, value: str, position: str | None, items_per_query: int
+    ) -> Iterator[dict[str, Any]]:
         """Yield the items of an index partition that are older than the position, newest first."""
         condition = f"{name} = :value" + (f" AND {SORT_KEY} < :position" if position else "")
         values = {":value": {"S": value}, **({":position": {"S": position}} if position else {})}
@@ -141,7 +144,7 @@ class Records:
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ScanIndexForward=False,
-                Limit=min(page, MAX_ITEMS_READ),
+                Limit=items_per_query,
                 **start,
             )
             yield from map(self._from_dynamodb, answer["Items"])

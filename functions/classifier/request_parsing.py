@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from classifier.errors import InvalidRequest
+from classifier.errors import InvalidRequest, NotFound
 from classifier.keys import is_possible_id
-from classifier.uploads import unknown_photo
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
@@ -43,9 +42,9 @@ def query_parameters(event: "APIGatewayProxyEvent", known: Sequence[str]) -> dic
     values_by_name = event.raw_event.get("multiValueQueryStringParameters") or {}
     for name, values in values_by_name.items():
         if name not in known:
-            raise InvalidRequest(f"There is no parameter {name!r}; there are {', '.join(known)}.")
+            raise InvalidRequest(f"Unknown parameter {name!r}. Known parameters: {', '.join(known)}.")
         if len(values) > 1:
-            raise InvalidRequest(f"`{name}` is there {len(values)} times.")
+            raise InvalidRequest(f"`{name}` is given {len(values)} times.")
     return {name: values[0] for name, values in values_by_name.items()}
 
 
@@ -70,9 +69,9 @@ def id_in_path(path: str, prefix: str) -> str:
     """Return the id after the prefix, percent-decoded. Raise `NotFound` for an id that no photo can have."""
     encoded = path.removeprefix(prefix)
     try:
-        identifier = unquote(encoded, errors="strict")
+        photo_id = unquote(encoded, errors="strict")
     except UnicodeDecodeError as error:  # keys in S3 are UTF-8
-        raise unknown_photo(encoded) from error
-    if not is_possible_id(identifier):
-        raise unknown_photo(identifier)
-    return identifier
+        raise NotFound.photo(encoded) from error
+    if not is_possible_id(photo_id):
+        raise NotFound.photo(photo_id)
+    return photo_id

@@ -1,4 +1,4 @@
-"""What is done with each classification, whichever way its photo came in: store, publish, report."""
+"""What is done with each classification, for every kind of event: store, publish, report."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING

@@ -24,6 +24,10 @@ MEGABYTES_PER_VCPU = 1769  # Lambda gives one vCPU to a function of this memory 
 # While one photo is decoded, others are on their way from S3 and to DynamoDB, which takes about twice as long.
 _THREADS_PER_VCPU = 3
 
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 1, 3, 3  # of each call to AWS
+# A call whose attempts all hang. The pauses between its attempts take a second at most, in the mean.
+MAX_CALL_SECONDS = _ATTEMPTS * _READ_SECONDS + 1
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -51,7 +55,7 @@ class _Part(Generic[Result]):
 
 @dataclass(eq=False)
 class Services:
-    """Passed to every handler. Each part is made at its first use: no kind of event needs all of them.
+    """Passed to every handler. Each part is created on first use: no kind of event needs all of them.
 
     `addressing` is how S3's URLs name the bucket. `vcpus` is how many processors the function may use.
     """
@@ -140,7 +144,7 @@ class Services:
 
 
 def client_config() -> "Config":
-    """Return the configuration of all AWS clients: few, short tries.
+    """Return the configuration of all AWS clients: few attempts, short timeouts.
 
     Lambda and the queue retry too, and API Gateway gives up after 29 seconds. The retry mode is not "adaptive": after
     the first throttled request, that mode limits a client to twice its recent request rate. An execution environment
@@ -148,7 +152,11 @@ def client_config() -> "Config":
     """
     from botocore.config import Config
 
-    return Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
+    return Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+    )
 
 
 def _make_client(service: str, config: "Config | None" = None) -> Any:

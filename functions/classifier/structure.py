@@ -105,9 +105,7 @@ def check_image(image: Image.Image, data: bytes, max_pixels: int) -> None:
     """
     pixels, most = image.width * image.height, _max_pixels_of(image)
     if pixels > most:
-        raise ImageTooLarge(
-            f"The image has {pixels / 1e6:.1f} megapixels; of its kind at most {most / 1e6:g} are accepted."
-        )
+        raise ImageTooLarge(f"The image has {pixels:,} pixels; the limit for {image.format} of this kind is {most:,}.")
     if isinstance(image, TiffImageFile):
         check_strips(image.tag_v2, max_pixels)
     if image.format in {"HEIF", "AVIF"}:

@@ -81,7 +81,8 @@ def _parse_file(file: object) -> File:
         raise InvalidRequest(f"Each of `files` needs a `name`. {EXPECTED_FILES}")
     if not _is_file_name(name):
         raise InvalidRequest(
-            f"A file's `name` must have 1 to {_MAX_NAME_BYTES} bytes, and no slash, no control character and no '${{'."
+            f"A file's `name` must have 1 to {_MAX_NAME_BYTES} bytes, without slashes, control characters and '${{', "
+            "and must not be '.' or '..'."
         )
     content_type = file.get("content_type")
     if content_type not in _IMAGE_TYPES:

@@ -1,11 +1,17 @@
 """Events about objects in the bucket. Whatever their order, the record in the end is that of the newest object.
 
 S3 delivers events at least once and in any order. So an event is only a hint that something happened to a key; the
-bucket is the source of truth. `reconcile` reads the record's row, then the object, then writes on the condition that
-the row is unchanged. If the write succeeds, nobody wrote between the two readings, so every earlier writer had seen
-the bucket before this one did: records only move forward. This holds because every call writes, also one that finds
-nothing new, and because it writes a tombstone where there is no object. It needs neither `sequencer`, which emulators
-lack, nor version ids. S3 and DynamoDB (with consistent reads) both return the latest write.
+bucket is the source of truth. For each event, `reconcile` does this:
+
+1. It reads the row of the record (consistently).
+2. It reads the object.
+3. It writes the row, on the condition that the row is unchanged since step 1. If there is no object, it writes a
+   tombstone. It writes even if there is nothing new.
+4. If the condition fails, it begins again.
+
+Why this is correct: if the write succeeds, nobody else wrote after step 1, so every earlier writer read the object
+before this one did. So a record never goes back to an older object. This needs neither S3's `sequencer`, which
+emulators do not send, nor version ids.
 """
 
 import json
@@ -22,17 +28,17 @@ from classifier.classify import Origin, classify, make_failure
 from classifier.errors import InternalError, InvalidRequest, NotFound, PhotoError
 from classifier.eventbridge import EventType
 from classifier.events import is_failed_event, is_s3_event, is_test_event
-from classifier.keys import is_upload_key, object_key, photo_id
+from classifier.keys import is_upload_key, object_key, photo_id_of
 from classifier.records import Row
 from classifier.results import save, save_new
-from classifier.services import Services
+from classifier.services import MAX_CALL_SECONDS, Services
 from classifier.telemetry import Stopwatch, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _TOMBSTONE_LIFETIME = timedelta(days=1)  # a writer that saw the object lives for 15 minutes at most, Lambda's maximum
-MAX_MESSAGE_MILLISECONDS = 30_000  # the three calls to AWS take 22 seconds if all of their tries hang
+MAX_MESSAGE_MILLISECONDS = 3 * MAX_CALL_SECONDS * 1000  # reads the row, reads the object, writes the row
 _INTERNAL_ERROR = InternalError(
     "The photo could not be classified through a fault of the service. Please upload it again."
 )
@@ -69,21 +75,16 @@ def handle_queue(
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def find_pending(identifier: str, services: Services) -> Classification:
+def find_pending(photo_id: str, services: Services) -> Classification:
     """Return the PENDING classification of a photo that is in the bucket but has no record yet. Raise `NotFound`."""
-    key = object_key(identifier)
+    key = object_key(photo_id)
     if not is_upload_key(key):
-        raise unknown_photo(identifier)
+        raise NotFound.photo(photo_id)
     try:
         created_at = services.bucket.last_modified(key)
     except ObjectNotFound as error:
-        raise unknown_photo(identifier) from error
-    return Classification(identifier, Status.PENDING, Source.S3, created_at, scores={})
-
-
-def unknown_photo(identifier: str) -> NotFound:
-    """Return the error for an id that no photo has."""
-    return NotFound(f"There is no photo {identifier!r}.")
+        raise NotFound.photo(photo_id) from error
+    return Classification(photo_id, Status.PENDING, Source.S3, created_at, scores={})
 
 
 def reconcile(bucket: str, key: str, services: Services, *, final_attempt: bool = False) -> Classification | None:
@@ -94,7 +95,7 @@ def reconcile(bucket: str, key: str, services: Services, *, final_attempt: bool 
     """
     photos = replace(services.bucket, name=bucket)
     return services.records.update(
-        photo_id(key), lambda row: _reconcile_row(row, photos, services, final_attempt=final_attempt)
+        photo_id_of(key), lambda row: _reconcile_row(row, photos, services, final_attempt=final_attempt)
     )
 
 
@@ -114,7 +115,7 @@ def _reconcile_row(row: Row, bucket: Bucket, services: Services, *, final_attemp
 
 
 def _save_object(stored: StoredObject, row: Row, services: Services, *, final_attempt: bool) -> Classification:
-    """Classify the object, or give it up in a final attempt; save the result."""
+    """Classify the object, or mark it as FAILED in a final attempt. Save the result."""
     stopwatch = Stopwatch()
     origin = Origin(row.id, Source.S3, stored.last_modified, stored.etag)
     if final_attempt:
@@ -133,6 +134,7 @@ def _save_unchanged(row: Row, services: Services) -> Classification | None:
     """Save the record as it is. This makes slower writers fail, and publishes if the first writer could not."""
     if row.classification:
         save(EventType.CLASSIFIED, row.classification, row, services)
+        logger.info("unchanged", id=row.id)
     return row.classification
 
 
@@ -173,7 +175,7 @@ def _reconcile_all(
             return reconcile(bucket, key, services, final_attempt=final_attempt)
         except Exception as error:
             # Without the stack trace: the first error is raised, and whoever catches it logs that.
-            logger.warning("An object could not be reconciled", id=photo_id(key), reason=repr(error))
+            logger.warning("An object could not be reconciled", id=photo_id_of(key), reason=repr(error))
             return error
 
     records = []

@@ -33,7 +33,7 @@ from classifier import api, faults, uploads
 from classifier import services as services_module
 from classifier.classification import Classification, Source, Status
 from classifier.errors import Busy
-from classifier.keys import object_key, photo_id
+from classifier.keys import object_key, photo_id_of
 from classifier.records import Conflict, Records, Row
 from classifier.services import Services
 from local.aws import BUCKET, create_resources
@@ -121,7 +121,7 @@ class Account:
 
     def recorded(self, key: str) -> Classification | None:
         """Return the key's record."""
-        return self.services.records.read(photo_id(key)).classification
+        return self.services.records.read(photo_id_of(key)).classification
 
     def is_right(self, key: str) -> bool:
         """Tell whether the record is that of the object."""
@@ -172,7 +172,7 @@ class Account:
         key = self.prepare(case.story) if case.story else ""
         wire = self.function.wire
         wire.calls.clear()
-        wire.photo = photo_id(key)
+        wire.photo = photo_id_of(key)
         wire.plan = OneFault(case.operation, case.fault, case.duration, wire.photo)
         return [f"{case}: {what}" for what in WAYS[case.way](self, key, case)]
 
@@ -262,7 +262,7 @@ def by_request(account: Account, key: str, case: Case) -> Iterator[str]:
         "POST /predict": api_event("POST", "/predict", body=NEW),
         "POST /classifications": api_event("POST", "/classifications", body=NEW),
         "POST /uploads": api_event("POST", "/uploads", {"files": [{"name": "a", "content_type": "image/png"}] * 2}),
-        "GET /classifications": api_event("GET", f"/classifications/{photo_id(key)}"),
+        "GET /classifications": api_event("GET", f"/classifications/{photo_id_of(key)}"),
     }[case.way]
     answer = account.invoke(request)
     failed = account.is_failure(case)

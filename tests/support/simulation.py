@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from classifier.classification import Classification
-from classifier.keys import photo_id
+from classifier.keys import photo_id_of
 from classifier.model import Prediction
 from classifier.services import Services
 from local.aws import BUCKET
@@ -162,7 +162,7 @@ class Simulation:
 
     def recorded(self, key: str) -> Classification | None:
         """Return the key's record."""
-        return self.services.records.read(photo_id(key)).classification
+        return self.services.records.read(photo_id_of(key)).classification
 
     # How the disturbance works.
 

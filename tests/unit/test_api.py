@@ -26,6 +26,7 @@ from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, garment, photo
 from tests.support.errors import client_error, error_kinds
 from tests.support.events import api_event
+from tests.support.metrics import Metrics
 from tests.support.photo_server import PhotoServer
 from tests.support.services import replace_parts
 
@@ -160,7 +161,7 @@ def test_the_record_of_a_request_expires_after_a_year(api: Api, services: Servic
         (b"just text", "text/plain", 400, "invalid_request"),
         (b'{"url": ""}', JSON, 422, "url_not_allowed"),
         (b'{"url": "file:///etc/passwd"}', JSON, 422, "url_not_allowed"),
-        (b"", "image/jpeg", 400, "invalid_request"),
+        (b"", "image/jpeg", 422, "unreadable_image"),
         (b"just text", "image/jpeg", 415, "unsupported_image"),
         (T_SHIRT[:3000], "image/jpeg", 422, "unreadable_image"),
     ],
@@ -175,11 +176,12 @@ def test_a_photo_above_the_size_limit_is_413(api: Api) -> None:
     assert_error(api.request("POST", "/predict", body=b"\xff\xd8\xff" + bytes(26 * 2**20)), 413, "image_too_large")
 
 
-def test_a_refused_photo_is_counted_by_its_code(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_photo_is_counted_by_its_code(api: Api, metrics: Metrics) -> None:
     api.request("POST", "/predict", body=T_SHIRT[:3000])
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert [(line["Failed"], line["code"]) for line in lines] == [([1.0], "unreadable_image")]
+    assert metrics.values("Failed", code="unreadable_image") == [1]
+    assert metrics.values("PhotosFailed") == [1]
+    assert metrics.values("Classified") == []
 
 
 def test_a_request_without_headers_or_body_is_refused(api: Api) -> None:

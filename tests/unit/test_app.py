@@ -13,13 +13,13 @@ from classifier.app import NoEndpoint, lambda_handler
 from classifier.classification import Status
 from classifier.errors import InvalidRequest
 from classifier.services import Services
-from classifier.telemetry import flush_metrics
 from local.aws import Resources
 from local.function import Context
 from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, photo
 from tests.support.events import api_event
+from tests.support.metrics import Metrics
 from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
 from tests.support.ports import free_port
@@ -194,7 +194,7 @@ def test_the_handler_logs_one_line_and_metrics_for_a_photo(
     services: Services,
     load_event: LoadEvent,
     caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+    metrics: Metrics,
 ) -> None:
     """The line has the photo's id, its label and the milliseconds of each stage."""
     answer = invoke(load_event("api_predict_bytes"))
@@ -203,34 +203,31 @@ def test_the_handler_logs_one_line_and_metrics_for_a_photo(
     assert line["id"] == answer["multiValueHeaders"]["Location"][0].rpartition("/")[2]
     assert line["label"] == "t-shirt"
     assert set(line["milliseconds"]) == {"fetch", "decode", "infer", "store"}
-    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert any(line.get("Classified") == [1.0] and line["label"] == "t-shirt" for line in metrics)
-    assert any({"FetchTime", "DecodeTime", "InferTime", "StoreTime"} <= set(line) for line in metrics)
+    assert metrics.values("Classified", label="t-shirt") == [1]
+    for stage, milliseconds in line["milliseconds"].items():
+        assert metrics.values(f"{stage.capitalize()}Time") == [milliseconds]
 
 
 def test_a_failed_photo_is_counted_by_its_code(
-    services: Services, bucket: Bucket, load_event: LoadEvent, capsys: pytest.CaptureFixture[str]
+    services: Services, bucket: Bucket, load_event: LoadEvent, metrics: Metrics
 ) -> None:
     bucket.put(f"uploads/{ID}", b"just text")
 
     handle(load_event("s3"), services)
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert any(line.get("Failed") == [1.0] and line.get("code") == "unsupported_image" for line in lines)
+    assert metrics.values("Failed", code="unsupported_image") == [1]
+    assert len(metrics.values("StoreTime")) == 1
 
 
 def test_metrics_have_the_shares_of_failed_photos_and_of_photos_for_review(
-    services: Services, api: Api, capsys: pytest.CaptureFixture[str]
+    services: Services, api: Api, metrics: Metrics
 ) -> None:
     """Each photo counts as 0 or 1. A failed photo does not count for the second share."""
-    flush_metrics()  # those of other tests
-    capsys.readouterr()
     for body in (photo("t-shirt"), photo("t-shirt")[:3000], encoded(Image.new("RGB", (64, 64)))):
         invoke(api_event("POST", "/predict", body=body))
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert [line["PhotosFailed"] for line in lines if "PhotosFailed" in line] == [[0.0], [1.0], [0.0]]
-    assert [line["PhotosForReview"] for line in lines if "PhotosForReview" in line] == [[0.0], [1.0]]
+    assert metrics.values("PhotosFailed") == [0, 1, 0]
+    assert metrics.values("PhotosForReview") == [0, 1]
 
 
 def test_the_operator_s_review_threshold_replaces_the_model_s(aws: Resources) -> None:
@@ -251,7 +248,7 @@ def test_the_error_says_what_to_start_if_the_emulator_does_not_answer(
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setattr(app, "get_services", lambda: Services.from_environment(os.environ))
 
-    with pytest.raises(NoEndpoint, match=f"Nothing answers at {endpoint}.* is `make run` going"):
+    with pytest.raises(NoEndpoint, match=f"Nothing answers at {endpoint}.* is `make run` running"):
         invoke(load_event("s3"))
 
 

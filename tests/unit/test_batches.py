@@ -1,6 +1,5 @@
 """The verdict of a listing's photos, and the confirmations of its seller."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +12,12 @@ from classifier.confirmations import confirm
 from classifier.errors import Busy
 from classifier.records import Conflict, Row
 from classifier.services import Services
-from classifier.telemetry import flush_metrics
 from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import photo
 from tests.support.events import s3_event
 from tests.support.listings import record, store, unfinished
+from tests.support.metrics import Metrics
 
 
 def approximately(label: str, confidence: float) -> Any:
@@ -214,16 +213,10 @@ def test_a_confirmation_fails_if_the_record_keeps_changing(services: Services, m
         confirm(record(1).id, "hat", services)
 
 
-def test_metrics_have_the_share_of_confirmations_that_agree(
-    api: Api, services: Services, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_metrics_have_the_share_of_confirmations_that_agree(api: Api, services: Services, metrics: Metrics) -> None:
     """Photos that have no label of the model do not count."""
     store(services, [record(1), record(2), unfinished(7)])
-    flush_metrics()  # those of other tests
-    capsys.readouterr()
     for number, label in ((1, "hat"), (2, "hat"), (7, "hat")):
         api.request("PUT", f"/confirmations/{record(number).id}", {"label": label})
-    flush_metrics()
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert [line["SellersAgreed"] for line in lines if "SellersAgreed" in line] == [[1.0, 0.0]]
+    assert metrics.values("SellersAgreed") == [1, 0]

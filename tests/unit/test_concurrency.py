@@ -1,7 +1,6 @@
 """Several photos of a batch are worked on at the same time: each once, in a limited amount of memory."""
 
 import io
-import json
 import os
 import threading
 
@@ -12,12 +11,13 @@ from classifier import structure
 from classifier.classification import Source
 from classifier.classify import Origin, classify
 from classifier.services import MEGABYTES_PER_VCPU, Services
-from classifier.telemetry import Stopwatch, flush_metrics
+from classifier.telemetry import Stopwatch
 from local.aws import Resources
 from tests.support.api import handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, photo
 from tests.support.events import s3_event
+from tests.support.metrics import Metrics
 
 TIMEOUT = 10  # seconds
 
@@ -82,22 +82,15 @@ def test_other_threads_return_the_scores_of_the_main_thread(services: Services) 
     assert services.map(scores, photos) == [scores(data) for data in photos]
 
 
-def test_the_metrics_of_a_batch_count_each_photo(
-    services: Services, bucket: Bucket, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_metrics_of_a_batch_count_each_photo(services: Services, bucket: Bucket, metrics: Metrics) -> None:
     keys = [f"uploads/{number}.jpg" for number in range(30)]
     for number, key in enumerate(keys):
         bucket.put(key, photo(size=(300 + number, 300)))
-    flush_metrics()  # those of other tests
-    capsys.readouterr()
 
     handle(s3_event(*keys), services)
-    flush_metrics()
 
-    measured = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert sum(len(line["Classified"]) for line in measured if "Classified" in line) == 30
-    for name in ("PhotosFailed", "PhotosForReview", "FetchTime", "DecodeTime", "InferTime", "StoreTime"):
-        assert sum(len(line[name]) for line in measured if name in line) == 30, name
+    for name in ("Classified", "PhotosFailed", "PhotosForReview", "FetchTime", "DecodeTime", "InferTime", "StoreTime"):
+        assert len(metrics.values(name)) == 30, name
 
 
 def open_image(size: tuple[int, int], name: str = "PNG") -> Image.Image:

@@ -22,6 +22,7 @@ CLASSIFIED = {"message": "classified", "id": "a.jpg", "label": "hat", "confidenc
             {"message": "failed", "id": "a.txt", "code": "unsupported_image", "reason": "This is not an image."},
             "a.txt: FAILED, unsupported_image: This is not an image.",
         ),
+        ({"message": "unchanged", "id": "a.jpg"}, "a.jpg: unchanged"),
         ({"message": "removed", "id": "a.jpg"}, "a.jpg: removed"),
         ({"message": "confirmed", "id": "a.jpg", "label": "hat"}, "a.jpg: hat, confirmed by the seller"),
         (

@@ -336,7 +336,7 @@ def test_the_error_names_a_status_other_than_200(photo_server: PhotoServer) -> N
 
 
 def test_a_port_without_a_server_is_unreachable() -> None:
-    with pytest.raises(UrlUnreachable, match="did not send the photo"):
+    with pytest.raises(UrlUnreachable, match="could not be downloaded from"):
         LOCAL.fetch(f"http://127.0.0.1:{free_port()}/")
 
 

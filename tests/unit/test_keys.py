@@ -2,13 +2,13 @@
 
 import pytest
 
-from classifier.keys import batch_of, is_possible_id, is_upload_key, object_key, photo_id
+from classifier.keys import batch_of, is_possible_id, is_upload_key, object_key, photo_id_of
 
 
 def test_an_object_key_is_the_photo_id_behind_the_prefix() -> None:
     assert object_key("listing-42/front.jpg") == "uploads/listing-42/front.jpg"
-    assert photo_id("uploads/listing-42/front.jpg") == "listing-42/front.jpg"
-    assert photo_id("uploads/uploads/a.jpg") == "uploads/a.jpg"
+    assert photo_id_of("uploads/listing-42/front.jpg") == "listing-42/front.jpg"
+    assert photo_id_of("uploads/uploads/a.jpg") == "uploads/a.jpg"
 
 
 @pytest.mark.parametrize(

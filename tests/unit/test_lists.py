@@ -232,6 +232,19 @@ def test_a_page_of_a_batch_reads_a_limited_number_of_items(services: Services, m
     assert pages == 3
 
 
+@pytest.mark.parametrize(
+    ("wanted", "items"), [(Filter(batch="listing-0"), 2), (Filter("dress", batch="listing-0"), 50)]
+)
+def test_a_page_of_a_batch_takes_one_query(services: Services, wanted: Filter, items: int) -> None:
+    """Without other filters it reads as few items as any page."""
+    store(services, [record(3 * number, scores={"hat": 1.0}) for number in range(50)])
+
+    with count_items(services.records) as read:
+        services.records.page(wanted, 1)
+
+    assert read == [items]
+
+
 @pytest.mark.parametrize(("length", "expected"), [(MAX_KEY_BYTES, 1), (MAX_KEY_BYTES + 1, 0)])
 def test_a_batch_with_a_name_longer_than_any_key_is_not_looked_up(
     services: Services, length: int, expected: int

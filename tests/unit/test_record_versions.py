@@ -7,7 +7,7 @@ attributes.
 
 import base64
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from classifier.classification import Classification, Failure, Image, Source, Status
 from classifier.confirmations import confirm
 from classifier.indexes import Filter
+from classifier.items import from_item, to_item, unknown_attributes
 from classifier.keys import object_key
 from classifier.records import Row
 from classifier.services import Services
@@ -101,6 +102,16 @@ def test_this_version_writes_the_golden_rows(name: str, classification: Classifi
     services.records.write(classification, Row(classification.id), expires_at)
 
     assert {**stored(services, classification.id), "revision": row["revision"]} == row
+
+
+def test_this_version_knows_all_attributes_that_it_writes() -> None:
+    """Otherwise a later write would keep the old value of an attribute that no longer has one."""
+    full = replace(CURRENT, needs_review=True, failure=FAILED.failure)
+    missing = [field.name for field in fields(Classification) if not getattr(full, field.name)]
+
+    assert missing == [], "each field needs a value here"
+    assert unknown_attributes(to_item(full)) == {}
+    assert from_item(to_item(full)) == full
 
 
 def test_lists_contain_rows_of_newer_versions(services: Services) -> None:

@@ -4,21 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import classifier
 from tests.support.drawings import photo
 from tests.support.events import api_event
 from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
 
+PACKAGES = Path(classifier.__file__).parent.parent
 PIXEL_PACKAGES = {"numpy", "PIL", "pillow_heif", "tflite_runtime", "ai_edge_litert"}
 RUNTIMES = {"tflite_runtime", "ai_edge_litert"}
 SDK = {"boto3", "botocore", "s3transfer", "urllib3"}
 PROGRAM = """
-import json, os, sys
-sys.path[:0] = ["functions", "."]
+import json, sys
 from classifier import app
 from local.function import Context
 event = json.loads(sys.stdin.read())
@@ -34,7 +36,7 @@ def imported_modules(event: dict[str, Any], **environment: str) -> set[str]:
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(event),
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": f"{PACKAGES}{os.pathsep}{ROOT}", **environment},
         capture_output=True,
         text=True,
         check=True,
