@@ -24,14 +24,14 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-training stress mutation train evaluate bench \
-  bench-container screenshots lock clean docker
+  bench-container screenshots lock clean docker data
 
-##@ Run it
+##@ Run
 
 run: $(VENV)/.local ## Start the whole system on this machine; PORT=, AWS_PORT= and LOG=json change it
 	@$(VENV)/bin/python -m local --port "$(PORT)" --aws-port "$(AWS_PORT)" $(if $(LOG),--log "$(LOG)")
 
-##@ Test it
+##@ Test
 
 test: $(VENV)/.tests $(AWS_CLI_VENV)/.aws-cli ## Run the tests that need only Python
 	$(VENV)/bin/python -m pytest
@@ -45,7 +45,7 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and 
 	$(SAM_VENV)/bin/checkov --quiet --compact --skip-download --framework cloudformation dockerfile \
 	  --file template.yaml functions/classifier/Dockerfile
 
-test-browser: $(VENV)/.browser ## Test the sellers' page in Chromium
+test-browser: $(VENV)/.browser ## Test the seller's page in Chromium
 	$(VENV)/bin/python -m pytest tests/browser
 
 test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## Build the image and test it; needs Docker
@@ -62,18 +62,16 @@ mutation: $(VENV)/.mutation ## Change the code in small ways, and report the cha
 
 ##@ Train and measure the model
 
-train: $(TRAINING_VENV)/.training ## Train, convert and evaluate on the photos in DATA=, and write model/
-	@test -n "$(DATA)" || { echo "Say where the photos are: make train DATA=folder, with train/ and test/ in it."; exit 1; }
+train: data $(TRAINING_VENV)/.training ## Train, convert and evaluate on the photos in DATA=, and write model/
 	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.convert --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.variants --data "$(DATA)" --run $(RUN)
 	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run $(RUN)
 
-evaluate: $(TRAINING_VENV)/.training ## Measure model/ on the photos in DATA=, and write build/report/
-	@test -n "$(DATA)" || { echo "Say where the photos are: make evaluate DATA=folder, with a folder for each label."; exit 1; }
+evaluate: data $(TRAINING_VENV)/.training ## Measure model/ on the photos in DATA=, and write build/report/
 	$(TRAINING_VENV)/bin/python -m training.evaluate --data "$(DATA)" --report build/report
 
-bench: $(TRAINING_VENV)/.bench ## Time it beside other solutions, and write benchmarks/README.md; PHOTOS= adds photos
+bench: $(TRAINING_VENV)/.bench ## Compare its speed with other solutions, and write benchmarks/README.md; PHOTOS= adds photos
 	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the image at several memory sizes; needs Docker
@@ -81,7 +79,7 @@ bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the ima
 	EMULATOR=$$($(SAM_VENV)/bin/python -c 'import samcli.local as s; print(s.__path__[0])')/rapid/aws-lambda-rie-x86_64 \
 	  $(TRAINING_VENV)/bin/python -m benchmarks.memory_sizes
 
-##@ Maintain it
+##@ Maintain
 
 lock: $(LOCK_VENV)/.uv ## Write each requirements.txt from its requirements.in; UPGRADE=1 updates indirect dependencies
 	@for name in $(LOCKS); do \
@@ -90,7 +88,7 @@ lock: $(LOCK_VENV)/.uv ## Write each requirements.txt from its requirements.in; 
 	    --custom-compile-command "make lock # uv pip compile $(LOCK_OPTIONS)" --output-file $$name.txt $$name.in || exit 1; \
 	done
 
-screenshots: $(VENV)/.browser ## Take the README's screenshot again
+screenshots: $(VENV)/.browser ## Update the screenshot in the README
 	$(VENV)/bin/python -m pytest tests/browser --screenshots --numprocesses 0
 
 help: ## List the targets
@@ -101,7 +99,12 @@ clean: ## Remove what these targets installed and built
 
 docker:
 	@docker info >/dev/null 2>&1 || { \
-	  echo "Docker does not answer, and these tests need it. Install it or start it."; exit 1; }
+	  echo "Docker does not respond, and these tests need it. Install it or start it."; exit 1; }
+
+# Before the installation: the training packages need 3.1 GB.
+data:
+	@test -n "$(DATA)" || { \
+	  echo "Set DATA to the folder of the photos: make $(MAKECMDGOALS) DATA=folder. README.md describes the folder."; exit 1; }
 
 # The stamp of each environment is written last, so that the next run repeats an installation that did not finish.
 
@@ -150,8 +153,8 @@ $(LOCK_VENV)/.uv: requirements-uv.txt | $(LOCK_VENV)/bin/python
 $(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python $(AWS_CLI_VENV)/bin/python \
 $(LOCK_VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
-	  echo "There is no $(PYTHON) on this machine. Install Python 3.11 or later, or name yours: make PYTHON=…"; exit 1; }
+	  echo "There is no $(PYTHON) on this machine. Install Python 3.11 or later, or name yours: make $(MAKECMDGOALS) PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$$($(PYTHON) --version) is too old: Python 3.11 or later is needed. Name one: make PYTHON=…"; exit 1; }
+	  echo "$$($(PYTHON) --version) is too old: Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=…"; exit 1; }
 	@$(PYTHON) -m venv --clear $(@D)/.. || { rm -rf $(@D)/..; \
 	  echo "Python cannot make virtual environments here. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -54,17 +54,17 @@ def _page(figures: Figures, plot: str) -> str:
 
 `make bench` measures these figures and writes this page. They are from Python {platform.python_version()} on
 {_processor_name()}.
-Times are medians. Ratios are medians of paired measurements: contenders take turns in each round, because a machine is
-not equally fast all the time. The photos are drawn with as much detail as phones' photos; `make bench PHOTOS=folder`
-also measures the photos in a folder. `python -m pyperf` shows and compares the file `build/benchmarks/timings.json`.
+Times are medians. Ratios are medians of paired measurements: all programs are measured alternately, because the
+speed of a machine varies. The photos are drawn with as much detail as phones' photos; `make bench PHOTOS=folder`
+also measures your own photos. `python -m pyperf` shows and compares the file `build/benchmarks/timings.json`.
 
 ![Times of the tutorials' functions and of the baseline, relative to this project]({plot})
 
 ## From bytes to classification
-The *baseline* is Pillow's cheapest decoding to size and one invocation of the same network, without any checks. The
-tutorials' functions decode the whole photo, resize it with Pillow and run a larger network in single precision. Their
-weights are random here, which does not change their speed. They cannot read HEIC by themselves. *Peak memory* is that
-of a process that classifies only this photo.
+The *baseline* is Pillow's fastest decoding to the input size and one invocation of the same network, without checks.
+The tutorials' functions decode the whole photo, resize it with Pillow and run a larger network with float32 weights.
+Their weights are random here, which does not change their speed. They read HEIC only with this project's plugin. *Peak
+memory* is that of a process that classifies only this photo.
 
 {table(["photo", "ms", "this project ÷ baseline", *tutorials, "peak memory, MiB"], _photo_rows(figures))}
 
@@ -74,16 +74,17 @@ creates the classification and its JSON.
 {table(["photo", *STAGES], _stage_rows(figures.photos))}
 
 ## Cold starts
-The time from the start of a new interpreter to its first answer, with a photo of 400 pixels. S3 and DynamoDB are moto's
-server on the same machine. A direct invocation does not import the AWS SDK, so it is compared with both references.
+The time from the start of a new interpreter to its first response, with a photo of 400 pixels. S3 and DynamoDB are
+moto's server on the same machine. A direct invocation does not import the AWS SDK, so it is compared with both
+references.
 
-{table(["first answer", "ms", "÷ with the AWS SDK", "÷ without the AWS SDK"], _start_rows(figures.starts))}
+{table(["first response", "ms", "÷ with the AWS SDK", "÷ without the AWS SDK"], _start_rows(figures.starts))}
 
 Milliseconds to import each package for an upload (`python -X importtime`):
 {", ".join(f"{name} {time:.0f}" for name, time in imports)}.
 
 ## Batches
-Photos of 12 megapixels per second, in batches of twenty in one invocation. S3 and DynamoDB are moto's server on the
+12-megapixel photos per second, in batches of twenty in one invocation. S3 and DynamoDB are moto's server on the
 same cores.
 
 {table(["", "one core", "two cores", "ratio"], _batch_rows(one, two))}

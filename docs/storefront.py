@@ -1,10 +1,9 @@
-"""A storefront's client: uploads the photos of one listing, then prints the label of each photo and the verdict.
+"""Uploads the photos of one listing, then prints the label of each photo and the verdict.
 
-    python3 docs/storefront.py API_URL PHOTO …
-
-On AWS, the environment variable CLASSIFIER_API_KEY holds the API key.
+On AWS, set the environment variable CLASSIFIER_API_KEY to the API key.
 """
 
+import argparse
 import json
 import mimetypes
 import os
@@ -13,7 +12,7 @@ import time
 import uuid
 from contextlib import closing
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,14 @@ from urllib.parse import urlsplit
 
 for _format in ("webp", "heic", "heif", "avif"):  # older versions of Python do not know all of these
     mimetypes.add_type(f"image/{_format}", f".{_format}")
+
+
+class ApiError(Exception):
+    """The API or the bucket returned an error; the message says which."""
+
+
+class NotFoundError(ApiError):
+    """There is no such photo or batch."""
 
 
 class Classifier:
@@ -31,7 +38,10 @@ class Classifier:
         self._headers = {"Content-Type": "application/json", **({"x-api-key": key} if key else {})}
 
     def upload(self, photos: list[Path]) -> str:
-        """Upload the photos of one listing to the bucket. Return the id of their batch."""
+        """Upload the photos of one listing to the bucket. Return the id of their batch.
+
+        Raise `ApiError`, for example for a file that is not a photo, and `OSError`.
+        """
         files = [{"name": photo.name, "content_type": mimetypes.guess_type(photo.name)[0]} for photo in photos]
         uploads = self._request("POST", "/uploads", {"files": files})
         for photo, form in zip(photos, uploads["items"], strict=True):
@@ -39,12 +49,12 @@ class Classifier:
         return str(uploads["batch_id"])
 
     def wait_for_verdict(self, batch_id: str, timeout: float = 60) -> dict[str, Any]:
-        """Return the batch when no photo is pending. Raise `TimeoutError` after `timeout` seconds."""
+        """Return the batch when no photo is pending. Raise `TimeoutError` after `timeout` seconds, and `ApiError`."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
                 batch = self._request("GET", f"/batches/{batch_id}")
-            except LookupError:  # lists are about a second behind: the batch is not in the index yet
+            except NotFoundError:  # indexes are eventually consistent: the batch is visible after about one second
                 batch = {"pending": 1}
             if not batch["pending"]:
                 return batch
@@ -52,14 +62,19 @@ class Classifier:
         raise TimeoutError(f"The photos of batch {batch_id} are not classified after {timeout:g} seconds.")
 
     def _request(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
-        """Return the answer to a request. Raise `LookupError` for a 404 and `RuntimeError` for other errors."""
+        """Return the JSON of a response. Raise `NotFoundError` for a 404 and `ApiError` for other errors."""
+        url = self._url + path
         body = None if content is None else json.dumps(content).encode()
-        status, answer = _send(method, self._url + path, body, self._headers)
-        result: dict[str, Any] = json.loads(answer)
+        status, response = _send(method, url, body, self._headers)
+        try:
+            result: dict[str, Any] = json.loads(response)
+            error = result["error"]["message"] if status >= HTTPStatus.BAD_REQUEST else None
+        except (ValueError, LookupError, TypeError):
+            raise ApiError(f"{url} is not the classifier's API: its response has the status {status}.") from None
         if status == HTTPStatus.NOT_FOUND:
-            raise LookupError(path)
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise RuntimeError(result["error"]["message"])
+            raise NotFoundError(error)
+        if error is not None:
+            raise ApiError(error)
         return result
 
 
@@ -69,24 +84,39 @@ def _post_form(url: str, fields: dict[str, str], photo: bytes) -> None:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="'
     texts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
     body = f'{texts}{head}file"; filename="photo"\r\n\r\n'.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
-    status, answer = _send("POST", url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    status, response = _send("POST", url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
     if status >= HTTPStatus.BAD_REQUEST:
-        raise RuntimeError(f"The bucket answered {status}: {answer.decode()}")
+        raise ApiError(f"The bucket returned {status}: {response.decode()}")
 
 
 def _send(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
     parts = urlsplit(url)
     connection_class = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     with closing(connection_class(parts.netloc, timeout=60)) as connection:
-        connection.request(method, parts.path or "/", body, headers)
-        response = connection.getresponse()
-        return response.status, response.read()
+        try:
+            connection.request(method, parts.path or "/", body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, HTTPException) as error:
+            raise ApiError(f"No response from {url}: {error}") from error
 
 
 def main() -> None:
-    """Upload the photos that the command line names, and print what the API says of them."""
-    classifier = Classifier(sys.argv[1], os.environ.get("CLASSIFIER_API_KEY"))
-    batch = classifier.wait_for_verdict(classifier.upload([Path(name) for name in sys.argv[2:]]))
+    """Upload the photos that the command line names, and print their labels and the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", metavar="API_URL", help="for example http://127.0.0.1:8000")
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="a file of the listing")
+    arguments = parser.parse_args()
+    classifier = Classifier(arguments.url, os.environ.get("CLASSIFIER_API_KEY"))
+    try:
+        batch = classifier.wait_for_verdict(classifier.upload(arguments.photos))
+    except (ApiError, OSError) as error:
+        sys.exit(str(error))
+    print_batch(batch)
+
+
+def print_batch(batch: dict[str, Any]) -> None:
+    """Print the label or the error of each photo, and the verdict."""
     for photo in sorted(batch["items"], key=itemgetter("id")):
         print(f"{photo['id']}: {photo['label'] or photo['error']['message']}")
     if batch["label"]:

@@ -45,11 +45,11 @@ def _summary(description: ModelDescription) -> str:
     size = f"{description.input.width} × {description.input.height}"
     return f"""# Model card
 
-`{description.version}` is a MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo, which
-is resized to {size} RGB pixels whatever its aspect ratio, and returns a score for each of {len(description.labels)}
+`{description.version}` is a MobileNetV2 (Sandler et al. 2018), fine-tuned on photos of clothes. It takes a photo,
+resized to {size} RGB pixels without keeping the aspect ratio, and returns a score for each of {len(description.labels)}
 labels: {", ".join(description.labels)}.
-`clothing.tflite` is the network, with weights in half precision ({description.network.size / 1e6:.1f} MB). `model.json`
-has everything else that serving needs.
+`clothing.tflite` is the network, with float16 weights ({description.network.size / 1e6:.1f} MB). `model.json` has
+everything else that serving needs.
 
 `make train` writes this page, `model.json` and `report/`.
 
@@ -61,21 +61,23 @@ category. It is not meant for photos of people or of several pieces, or to tell 
 def _results(description: ModelDescription) -> str:
     folds, seeds, calibration = description.fold_accuracies, description.seed_accuracies, description.calibration
     return f"""## Results
-| photos | n | accuracy | 95 % interval | macro-F1 | calibration error | need no review | accuracy on these |
+Photos *need no review* if their confidence is at least {calibration.review_threshold} and their familiarity at least
+{calibration.familiarity_threshold} (see the next section). *Coverage* is the share of the photos that need no review.
+The last column is the accuracy on these covered photos.
+
+| photos | n | accuracy | 95 % interval | macro-F1 | calibration error | coverage | accuracy on covered photos |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {table_rows(_metrics_row(split, metrics) for split, metrics in description.metrics.items())}
 
 The results for senders held out of training are from cross-validation on the training photos, in {len(folds)} folds of
-senders. A network that was not trained on the fold classifies its photos, with a calibration that was fitted to the
-other folds. The accuracies on the folds are {_list(folds)}; their mean is {np.mean(folds):.3f}.
-Every network, also the one that is served, has the average of the weights from {len(seeds)} seeds. Without averaging,
-the networks of each seed have mean accuracies of {_list(seeds)} on the same folds.
+senders. The photos of each fold are classified by a network that was not trained on this fold, with a calibration that
+was fitted to the other folds. The accuracies on the folds are {_list(folds)}; their mean is {np.mean(folds):.3f}.
+Each network, including the one that is deployed, has the average of the weights from {len(seeds)} seeds. Without
+averaging, the networks of each seed have mean accuracies of {_list(seeds)} on the same folds.
 No network was trained on photos of the senders of the test photos, and no choice was made with the test photos.
 
-Photos *need no review* if their confidence is at least {calibration.review_threshold} and their familiarity at least
-{calibration.familiarity_threshold} (see the next section). The confidence threshold is chosen so that the model is
-right for {TARGET_PRECISION:.0%} of these photos, from senders that it was not trained on. The temperature and biases
-that turn logits into probabilities are also fitted to photos of held-out senders.
+The confidence threshold is chosen so that the accuracy on covered photos of held-out senders is {TARGET_PRECISION:.0%}.
+The temperature and biases that turn logits into probabilities are also fitted to photos of held-out senders.
 The probabilities of the converted networks differ from those in Keras by at most {description.conversion_error:.1g}.
 
 Results by label, confusion matrices and reliability diagrams:
@@ -107,9 +109,9 @@ def _list(accuracies: Sequence[float]) -> str:
 def _ood(description: ModelDescription, ood: Mapping[str, OodResult]) -> str:
     threshold, scores = description.calibration.familiarity_threshold, list(next(iter(ood.values())).scores)
     return f"""## Out-of-distribution images
-The model returns one of its labels for every image, also for one that shows none of them. Therefore it also returns a
-*familiarity*: the cosine similarity between the photo's features and the nearest of the cluster centres of the training
-photos' features. A photo with a familiarity below {threshold} needs review, whatever its confidence. This applies to
+The model returns one of its labels for every image, even if the image shows none of them. Therefore it also returns a
+*familiarity*: the cosine between the photo's features and the nearest cluster centre of the training photos' features.
+A photo with a familiarity below {threshold} needs review, even if its confidence is high. This applies to
 {1 - TARGET_FAMILIAR_SHARE:.0%} of the photos of held-out senders.
 This table shows how many out-of-distribution images need review because of their confidence or familiarity. They
 are photos of clothes with none of the labels, and generated images:
@@ -118,9 +120,10 @@ are photos of clothes with none of the labels, and generated images:
 | --- | --- |
 {table_rows((kind, f"{result.needs_review:.0%}") for kind, result in ood.items())}
 
-The next table compares scores that separate these images from photos of held-out senders. It has the area under the ROC
-curve (AUROC), and in brackets the share of the images that are below the score which 95 % of the photos reach (the true
-negative rate at 95 % true positive rate). The values are means over the networks of the folds.
+The next table compares scores that separate these images from photos of held-out senders. *Largest probability* is the
+maximum softmax probability. The table has the area under the ROC curve (AUROC), and in brackets the true negative rate
+at 95 % true positive rate (TNR@95TPR): the share of the images that is rejected at the threshold that accepts 95 % of
+the photos. The values are means over the networks of the folds.
 
 | images | {" | ".join(scores)} |
 | --- |{" --- |" * len(scores)}

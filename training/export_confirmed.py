@@ -9,14 +9,18 @@ import argparse
 import csv
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from classifier.bucket import ObjectNotFound
 from classifier.classification import Classification, Image, Source
 from classifier.indexes import Filter
 from classifier.keys import object_key
 from classifier.services import Services
+from classifier.settings import SettingsError
 from training.dataset import METADATA_COLUMNS, METADATA_FILE
 
 _PAGE_SIZE = 100  # records that a query of the table returns
@@ -28,8 +32,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder to write train/LABEL/ and senders.csv into")
     folder: Path = parser.parse_args().folder
     model = Path(__file__).parent.parent / "model"
-    services = Services.from_environment({"MODEL_DIR": str(model), "CURSOR_KEY": "none", **os.environ})
-    print(f"Exported {export(folder, services)} photos into {folder}.")
+    try:
+        services = Services.from_environment({"MODEL_DIR": str(model), "CURSOR_KEY": "none", **os.environ})
+        print(f"Exported {export(folder, services)} photos into {folder}.")
+    except (SettingsError, BotoCoreError, ClientError, OSError) as error:
+        sys.exit(str(error))
 
 
 def export(folder: Path, services: Services) -> int:

@@ -86,7 +86,7 @@ def _parse_file(file: object) -> File:
         )
     content_type = file.get("content_type")
     if content_type not in _IMAGE_TYPES:
-        raise InvalidRequest(f"A file's `content_type` must be one of {', '.join(_IMAGE_TYPES)}.")
+        raise InvalidRequest(f"The `content_type` of {name!r} must be one of {', '.join(_IMAGE_TYPES)}.")
     return File(name, content_type)
 
 

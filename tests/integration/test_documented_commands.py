@@ -56,7 +56,7 @@ TOOLS = ("bash", "sh", "cat", "chmod", "cp", "curl", "head", "ls", "mkdir", "rm"
 AWS_CLI = Path(os.environ.get("AWS_CLI") or f"{sys.prefix}-aws-cli/bin/aws")
 # Options of curl that are newer than 7.81, the version of Ubuntu 22.04.
 NEW_CURL_OPTIONS = {"--json", "--no-clobber", "--rate", "--remove-on-error", "--url-query", "--variable"}
-FREE_FORM = {"detail", "fields", "input"}  # the content of these fields is not shown
+MORE = "…"  # stands for anything in a text; as the last item or field, for more of them
 END_OF_COMMAND = "\x1e"
 
 
@@ -199,26 +199,78 @@ def check_block(block: Block, shell: Shell, system: System) -> None:
 
 
 def assert_as_shown(command: Command, answer: str) -> None:
-    """Compare JSON by its shape, and text by its words: "…" stands for anything."""
+    """Compare JSON by its shape, and text by its words."""
     if not command.shown:
         assert '"error": {"code"' not in answer, f"{command.text}\n{answer}"
         return
     try:
-        shown = json.loads(command.shown.replace(", …", ""))
+        shown = read_json(command.shown)
     except ValueError:
-        shown_at_the_end = re.escape(command.shown).replace("…", ".*") + r"\Z"  # the AWS CLI reports progress before
+        shown_at_the_end = re.escape(command.shown).replace(MORE, ".*") + r"\Z"  # the AWS CLI reports progress before
         assert re.search(shown_at_the_end, answer.strip()), f"{command.text}\n{answer}"
     else:
-        assert shape(json.loads(answer)) == shape(shown), command.text
+        actual = json.loads(answer)
+        assert shape(shortened(actual, shown)) == shape(shown), f"{command.text}\n{answer}"
 
 
-def shape(content: Any, name: str = "") -> Any:
-    """Return the names and types of fields. Items of lists are not compared."""
+def read_json(text: str) -> Any:
+    """Read JSON in which numbers can end with "…", and lists and objects with ", …". Raise `ValueError`."""
+    text = re.sub(r"(?<=\d)…(?=[,}\]])", "", text)
+    text = re.sub(r", …(?=\])", f', "{MORE}"', text)
+    return json.loads(re.sub(r", …(?=\})", f', "{MORE}": "{MORE}"', text))
+
+
+def shortened(actual: Any, shown: Any) -> Any:
+    """Return the actual content, with "…" in place of the items and fields that are shown as "…"."""
+    if isinstance(actual, dict) and isinstance(shown, dict):
+        fields = {name: shortened(value, shown.get(name)) for name, value in actual.items()}
+        if MORE not in shown:
+            return fields
+        return {name: value for name, value in fields.items() if name in shown} | {MORE: MORE}
+    if isinstance(actual, list) and isinstance(shown, list):
+        is_short = shown[-1:] == [MORE]
+        items = [*actual[: len(shown) - 1], MORE] if is_short else actual
+        return [shortened(item, shown[number]) if number < len(shown) else item for number, item in enumerate(items)]
+    return actual
+
+
+def shape(content: Any) -> Any:
+    """Return the names and types of fields, and those of each item of a list."""
     if isinstance(content, dict):
-        return {key: shape(value, key) for key, value in content.items()} if name not in FREE_FORM else "free"
+        return {name: shape(value) for name, value in content.items()}
     if isinstance(content, list):
-        return "list"
+        return [shape(item) for item in content]
     return "number" if isinstance(content, int | float) and not isinstance(content, bool) else type(content).__name__
+
+
+@pytest.mark.parametrize(
+    ("shown", "answer"),
+    [
+        ('{"a": 0.9…}', '{"a": 0.95}'),
+        ('{"a": "…"}', '{"a": "text"}'),
+        ('{"a": [1, …]}', '{"a": [1, 2, 3]}'),
+        ('{"a": [{"b": 1, …}]}', '{"a": [{"b": 1, "c": 2}]}'),
+    ],
+)
+def test_a_shortened_answer_is_as_shown(shown: str, answer: str) -> None:
+    assert_as_shown(Command("", shown), answer)
+
+
+@pytest.mark.parametrize(
+    ("shown", "answer"),
+    [
+        ('{"a": 0.9…}', '{"a": "0.95"}'),
+        ('{"a": []}', '{"a": [1]}'),
+        ('{"a": [1, …]}', '{"a": []}'),
+        ('{"a": [1]}', '{"a": [1, 2]}'),
+        ('{"a": [{"b": 1}]}', '{"a": [{"b": 1, "c": 2}]}'),
+        ('{"a": [{"b": 1, …}]}', '{"a": [{"c": 2}]}'),
+        ('{"a": null}', '{"a": "text"}'),
+    ],
+)
+def test_another_answer_is_not_as_shown(shown: str, answer: str) -> None:
+    with pytest.raises(AssertionError):
+        assert_as_shown(Command("", shown), answer)
 
 
 def test_the_commands_that_the_local_system_prints_work(shell: Shell, system: System) -> None:

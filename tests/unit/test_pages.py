@@ -1,15 +1,20 @@
-"""The pages' headers and escaping, and that pages load nothing from other servers."""
+"""The pages' headers and escaping, that pages load nothing from other servers, and what `/docs` shows of the API."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
 from classifier.pages import page
 from tests.support.api import Api
 from tests.support.paths import ROOT
 
-FILES = sorted((ROOT / "functions" / "classifier" / "pages").glob("*.html"))
+CLASSIFIER = ROOT / "functions" / "classifier"
+FILES = sorted((CLASSIFIER / "pages").glob("*.html"))
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -56,3 +61,79 @@ def test_a_page_loads_nothing_from_other_servers(file: Path) -> None:
     assert not re.search(r"@import|url\(", text)
     assert "innerHTML" not in text
     assert " style=" not in text
+
+
+@pytest.fixture
+def document(api: Api) -> dict[str, Any]:
+    """The OpenAPI document, as the API serves it."""
+    document: dict[str, Any] = api.request("GET", "/openapi.json").json
+    return document
+
+
+def objects(part: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each JSON object of the document with its path. Values of examples are not part of the description."""
+    if isinstance(part, dict):
+        yield path, part
+        for name, inner in part.items():
+            if name != "example":
+                yield from objects(inner, f"{path}/{name}")
+    elif isinstance(part, list):
+        for index, inner in enumerate(part):
+            yield from objects(inner, f"{path}/{index}")
+
+
+def resolve(part: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Return the part that a `$ref` names, with the properties beside the `$ref`."""
+    if "$ref" not in part:
+        return part
+    target: Any = document
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        target = target[name]
+    return {**resolve(target, document), **part}
+
+
+def described_parts(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the parameters, request body, headers and fields of one object of the document, each with its name."""
+    yield from ((parameter["name"], parameter) for parameter in part.get("parameters", []))
+    if "requestBody" in part:
+        yield "requestBody", part["requestBody"]
+    for key in ("headers", "properties"):
+        yield from part.get(key, {}).items()
+    if part.get("additionalProperties"):
+        yield "additionalProperties", part["additionalProperties"]
+
+
+def test_every_parameter_request_body_header_and_field_has_a_description(document: dict[str, Any]) -> None:
+    parts = [
+        (f"{path}/{name}", resolve(part, document))
+        for path, outer in objects(document)
+        if not path.endswith("/links/read")  # its `parameters` are values
+        for name, part in described_parts(outer)
+    ]
+
+    assert "/components/schemas/Classification/needs_review" in dict(parts)
+    assert [path for path, part in parts if not part.get("description")] == []
+
+
+def test_every_json_body_has_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
+    bodies = {path: part for path, part in objects(document) if path.endswith("/application/json")}
+
+    assert bodies
+    assert [path for path, body in bodies.items() if "example" not in body] == []
+    for path, body in bodies.items():
+        schema = {**body["schema"], "components": document["components"]}  # to which the schema's `$ref`s lead
+        validator = OAS31Validator(schema, format_checker=oas31_format_checker)
+        assert [error.message for error in validator.iter_errors(body["example"])] == [], path
+
+
+def test_the_query_parameters_of_the_list_are_those_of_the_code(document: dict[str, Any]) -> None:
+    constants = {
+        target.id: statement.value
+        for statement in ast.parse((CLASSIFIER / "api.py").read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+
+    described = [parameter["name"] for parameter in document["paths"]["/classifications"]["get"]["parameters"]]
+    assert described == list(ast.literal_eval(constants["_LIST_PARAMETERS"]))
