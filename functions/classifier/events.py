@@ -10,7 +10,7 @@ def is_http_request(event: dict[str, Any]) -> bool:
 
 def is_s3_event(event: Any) -> bool:
     """Return whether this is an S3 event notification."""
-    return isinstance(event, dict) and _all_records_from(event, "aws:s3")
+    return isinstance(event, dict) and _all_records_from(event, "aws:s3") and all(map(_names_object, event["Records"]))
 
 
 def is_test_event(event: Any) -> bool:
@@ -25,7 +25,9 @@ def is_failed_event(event: Any) -> bool:
 
 def is_queue_event(event: dict[str, Any]) -> bool:
     """Return whether these are messages of SQS."""
-    return _all_records_from(event, "aws:sqs")
+    return _all_records_from(event, "aws:sqs") and all(
+        isinstance(record.get("body"), str) and isinstance(record.get("messageId"), str) for record in event["Records"]
+    )
 
 
 def is_batch_job(event: dict[str, Any]) -> bool:
@@ -36,6 +38,13 @@ def is_batch_job(event: dict[str, Any]) -> bool:
 def is_direct(event: dict[str, Any]) -> bool:
     """Return whether this is a direct invocation with a photo's URL."""
     return isinstance(event.get("url"), str)
+
+
+def _names_object(record: dict[str, Any]) -> bool:
+    match record:
+        case {"s3": {"bucket": {"name": str()}, "object": {"key": str()}}}:
+            return True
+    return False
 
 
 def _all_records_from(event: dict[str, Any], source: str) -> bool:

@@ -7,7 +7,7 @@ wrote. So reading ignores attributes that this version does not know and has a d
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -57,8 +57,28 @@ def to_item(classification: Classification) -> dict[str, Any]:
     return _without_none(attributes)
 
 
+class UnreadableItem(Exception):
+    """The attributes are not those of a record: somebody else wrote them, or a version that broke the rules."""
+
+
 def from_item(item: Mapping[str, Any]) -> Classification:
-    """Return the classification of a record. Only `id`, `status` and `created_at` have to be there."""
+    """Return the classification of a record. Only `id`, `status` and `created_at` have to be there.
+
+    Raise `UnreadableItem` if an attribute has a wrong type or an unknown value.
+    """
+    try:
+        return _from_known(_without_none(item))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableItem(repr(error)) from error
+
+
+def read_expiry(item: Mapping[str, Any]) -> datetime | None:
+    """Return when the record expires, or None if it does not."""
+    expires_at = item.get("expires_at")
+    return datetime.fromtimestamp(int(expires_at), UTC) if isinstance(expires_at, Decimal) else None
+
+
+def _from_known(item: Mapping[str, Any]) -> Classification:
     image, error, classified_at = item.get("image"), item.get("error"), item.get("classified_at")
     return Classification(
         id=item["id"],

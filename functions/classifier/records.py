@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from classifier.classification import Classification
 from classifier.errors import Busy
 from classifier.indexes import SORT_KEY, Filter, find_partitions
-from classifier.items import from_item, to_item, unknown_attributes
+from classifier.items import UnreadableItem, from_item, read_expiry, to_item, unknown_attributes
+from classifier.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -80,8 +81,8 @@ class Records:
         return Row(
             photo_id,
             item.get("revision"),
-            from_item(item) if "status" in item and not _has_expired(item) else None,
-            datetime.fromtimestamp(int(item["expires_at"]), UTC) if "expires_at" in item else None,
+            _read_classification(item),
+            read_expiry(item),
             unknown_attributes(item),
         )
 
@@ -120,7 +121,7 @@ class Records:
             if len(found) == limit or items_read == MAX_ITEMS_READ:
                 return Page(found, position)
             position = item[SORT_KEY]
-            classification = None if _has_expired(item) else from_item(item)
+            classification = _read_classification(item)
             if classification and wanted.matches(classification):
                 found.append(classification)
         return Page(found, None)
@@ -158,7 +159,7 @@ class Records:
         if expires_at is not None:
             item["expires_at"] = int(expires_at.timestamp())
         # The new revision is allowed, too: the SDK sends the request again if the answer to the first one was lost.
-        unchanged, values = "attribute_not_exists(id)", {":new": {"S": new_revision}}
+        unchanged, values = "attribute_not_exists(revision)", {":new": {"S": new_revision}}
         if replacing.revision is not None:
             unchanged, values = "revision = :seen", {**values, ":seen": {"S": replacing.revision}}
         try:
@@ -175,6 +176,16 @@ class Records:
         return {name: self._deserialize(value) for name, value in item.items()}
 
 
-def _has_expired(item: Mapping[str, Any]) -> bool:
-    """DynamoDB deletes expired items within days, not at once."""
-    return bool(item.get("expires_at", float("inf")) <= datetime.now(UTC).timestamp())
+def _read_classification(item: Mapping[str, Any]) -> Classification | None:
+    """Return the record's classification, or None if it has expired, is a tombstone or is unreadable.
+
+    An unreadable record counts as none, so it is replaced when the photo is classified or removed, and lists go on.
+    """
+    expires_at = read_expiry(item)
+    if "status" not in item or (expires_at and expires_at <= datetime.now(UTC)):  # DynamoDB deletes it within days
+        return None
+    try:
+        return from_item(item)
+    except UnreadableItem as error:
+        logger.warning("A record is unreadable", id=item.get("id"), reason=str(error))
+        return None

@@ -65,6 +65,7 @@ def flush_metrics() -> None:
     """Write the metrics that were recorded since the last flush."""
     if metrics.metric_set:
         metrics.flush_metrics()
+        metrics.clear_metrics()  # Powertools keeps them if metrics are disabled, and prints them after 100 values
 
 
 def _count(name: str, dimension: str, value: str) -> None:

@@ -54,7 +54,9 @@ def announce_listing(files: list[File], services: Services) -> dict[str, Any]:
 
     Raise the AWS SDK's errors. Records and forms expire after an hour, so an upload that never comes leaves nothing.
     """
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(
+        microsecond=0
+    )  # as S3's times, so that a photo is not created before it is announced
     expires_at = now + _FORM_LIFETIME
     batch_id, records = uuid.uuid4().hex, services.records
     announced = [

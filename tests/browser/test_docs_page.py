@@ -1,27 +1,11 @@
 """The page `/docs` in Chromium: descriptions, defaults, limits and layout."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.local_system import System, running
-from tests.support.ports import free_port
-
-
-# Module scope: Chromium ends before another module starts its own. Playwright allows one at a time in a process.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start the installed Chromium, or Playwright's own if none is installed."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=shutil.which("chromium"))
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output") as started:
-        yield started
+from tests.support.local_system import System
 
 
 @pytest.fixture(params=[360, 1280])

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,28 +11,14 @@ from typing import NamedTuple
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.support.drawings import encoded, photo
-from tests.support.local_system import System, running
+from tests.support.local_system import System
 from tests.support.paths import DATA, ROOT, needs_photos
-from tests.support.ports import free_port
 
 TIMEOUT_MILLISECONDS = 15_000  # long enough for a busy machine
 expect.set_options(timeout=TIMEOUT_MILLISECONDS)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Start the installed Chromium, or Playwright's own if none is installed."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=shutil.which("chromium"))
-
-
-@pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output") as started:
-        yield started
 
 
 @pytest.fixture
@@ -169,7 +154,7 @@ def test_each_unreadable_file_gets_an_error_message(page: Page, photos: Path) ->
 
     cards = page.get_by_role("listitem")
     expect(cards.filter(has_text="broken.jpg")).to_contain_text("The image is damaged or incomplete.")
-    expect(cards.filter(has_text="text.jpg")).to_contain_text("not an image in a format that is accepted")
+    expect(cards.filter(has_text="text.jpg")).to_contain_text("not an image in a supported format")
     expect(cards.filter(has_text="letter.pdf")).to_contain_text("We cannot read this file. Please choose a photo.")
     expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
 
@@ -266,7 +251,7 @@ def test_the_pages_are_accessible_and_fit_the_width(
                 assert Axe().run(page).response["violations"] == []
                 choose(page, files(photos, front=photo("t-shirt"), a_long_name_that_goes_on_and_on_and_on=b"text"))
                 expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-                expect(page.get_by_text("not an image in a format")).to_be_visible()
+                expect(page.get_by_text("not an image in a supported format")).to_be_visible()
             assert Axe().run(page).response["violations"] == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 

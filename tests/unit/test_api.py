@@ -242,6 +242,7 @@ def test_an_upload_is_read_by_its_id_encoded_or_not(api: Api, services: Services
     assert (answer.status, answer.json["id"], answer.json["label"]) == (200, ID, "t-shirt")
     assert answer.json["batch_id"] == "listing-42"
     assert "retry-after" not in answer.headers
+    assert answer.headers["cache-control"] == "no-cache"
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "a+b.jpg", "é.jpg", "100%.jpg", "a%20b.jpg", "日本/👕.jpg", "?.jpg", "a/"])
@@ -284,13 +285,17 @@ def test_a_failed_upload_has_an_error(api: Api, services: Services, bucket: Buck
     assert (answer["status"], answer["error"]["code"]) == ("FAILED", "unsupported_image")
     assert (answer["label"], answer["confidence"], answer["predictions"]) == (None, None, [])
     assert answer["image"]["format"] is None
+    assert answer["needs_review"]
+    assert answer["model_version"] == services.description.version
+    assert "JPEG, PNG, WEBP" in answer["error"]["message"]
+    assert datetime.now(UTC) - datetime.fromisoformat(answer["classified_at"]) < timedelta(minutes=1)
 
 
 def test_an_unchanged_classification_is_304(api: Api, services: Services, bucket: Bucket) -> None:
     classify_upload(services, bucket)
     etag = api.request("GET", f"/classifications/{ID}").headers["etag"]
 
-    for header in (etag, f'"other", W/{etag}', "*"):
+    for header in (etag, f'"other", W/{etag}', f'"other",{etag}', "*"):
         answer = api.request("GET", f"/classifications/{ID}", headers={"If-None-Match": header})
         assert (answer.status, answer.body or "", answer.headers["etag"]) == (304, "", etag)
 
@@ -355,6 +360,14 @@ def test_a_form_admits_one_key_one_type_and_no_file_over_the_limit(api: Api) -> 
     assert {"Content-Type": "image/jpeg"} in conditions
     assert ["content-length-range", 1, 25 * 2**20] in conditions
     assert not any("starts-with" in condition for condition in conditions)
+    assert (item["fields"]["key"], item["fields"]["Content-Type"]) == (f"uploads/{item['id']}", "image/jpeg")
+
+
+def test_a_form_expires_after_an_hour(api: Api) -> None:
+    policy = json.loads(base64.b64decode(announce(api, "front.jpg").json["items"][0]["fields"]["policy"]))
+
+    left = datetime.fromisoformat(policy["expiration"]) - datetime.now(UTC)
+    assert timedelta(minutes=59) < left <= timedelta(minutes=60)
 
 
 def test_files_with_the_same_name_get_different_ids(api: Api) -> None:
@@ -475,6 +488,7 @@ def test_the_openapi_description_is_valid(api: Api, stage: str | None) -> None:
     assert document["servers"] == [{"url": f"/{stage}" if stage else "/"}]
     errors = {kind.code for kind in error_kinds()}
     assert set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == errors
+    assert document["components"]["schemas"]["KnownLabel"]["enum"] == list(api.services.description.labels)
 
 
 def test_the_description_has_every_route_and_no_others(api: Api) -> None:
@@ -505,5 +519,41 @@ def test_a_fault_is_busy_if_it_is_transient_and_leaks_nothing(
     answer = Api(replace_parts(api.services, records=Records())).request("GET", "/classifications/a.jpg")
 
     assert_error(answer, status, code)
+    assert answer.headers.get("retry-after") == ("1" if code == "busy" else None)
     assert "secret" not in answer.body
     assert "arn:" not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_is_not_cached_and_sends_no_referrer(api: Api, path: str) -> None:
+    headers = api.request("GET", path).headers
+
+    assert headers["cache-control"] == "no-cache"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_refusal_is_logged_with_its_code_and_reason(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    message = api.request("GET", "/nothing").json["error"]["message"]
+
+    (line,) = [vars(record) for record in caplog.records if record.message == "refused"]
+    assert (line["code"], line["reason"]) == ("not_found", message)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "part"),
+    [
+        ("/predict", b"{", "not JSON"),
+        ("/predict", b"[]", "not a JSON object"),
+        ("/predict", b"{}", "`url`"),
+        ("/uploads", b"{", "not JSON"),
+        ("/uploads", b"{}", "1 to 50 files"),
+        ("/uploads", b'{"files": [{}]}', "needs a `name`"),
+        ("/uploads", b'{"files": [{"name": "/"}]}', "1 to 200 bytes"),
+        ("/uploads", b'{"files": [{"name": "a"}]}', "image/jpeg, image/png, image/webp"),
+    ],
+)
+def test_the_error_of_a_malformed_body_says_what_to_send(api: Api, path: str, body: bytes, part: str) -> None:
+    answer = api.request("POST", path, body=body, headers={"Content-Type": JSON})
+
+    assert part in answer.json["error"]["message"]

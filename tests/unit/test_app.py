@@ -126,13 +126,15 @@ def test_a_batch_job_is_answered_in_its_own_schema(
 
 
 def test_a_direct_invocation_is_answered_with_the_scores_only(
-    services: Services, load_event: LoadEvent, photo_server: PhotoServer
+    services: Services, load_event: LoadEvent, photo_server: PhotoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = handle(with_served_url(load_event("direct"), photo_server), services)
 
     assert tuple(answer) == services.model.description.labels
     assert max(answer, key=answer.__getitem__) == "pants"
     assert sum(answer.values()) == pytest.approx(1)
+    (line,) = [vars(record) for record in caplog.records if record.message == "classified"]
+    assert set(line["milliseconds"]) == {"fetch", "decode", "infer"}
 
 
 @pytest.mark.parametrize(
@@ -177,6 +179,11 @@ def test_every_file_in_events_is_used_in_this_module() -> None:
         {"Records": []},
         {"Records": "many"},
         {"Records": [{"eventSource": "aws:kinesis"}]},
+        {"Records": [{"eventSource": "aws:s3"}]},
+        {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "photos"}, "object": {"key": 1}}}]},
+        {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {}, "object": {"key": "uploads/a.jpg"}}}]},
+        {"Records": [{"eventSource": "aws:sqs", "messageId": "1"}]},
+        {"Records": [{"eventSource": "aws:sqs", "messageId": 1, "body": "{}"}]},
         {"Records": [{"eventSource": "aws:s3"}, {"eventSource": "aws:sqs"}]},
         {"requestContext": {}},
         {"httpMethod": "GET"},

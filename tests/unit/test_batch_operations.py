@@ -39,14 +39,17 @@ def test_each_task_has_a_result_of_its_own(services: Services, bucket: Bucket) -
     ("code", "status", "expected"), [("SlowDown", 503, "Temporary"), ("AccessDenied", 403, "Permanent")]
 )
 def test_only_a_transient_fault_is_a_temporary_failure(
-    services: Services, code: str, status: int, expected: str
+    services: Services, caplog: pytest.LogCaptureFixture, code: str, status: int, expected: str
 ) -> None:
     broken = with_s3(services, S3Client(services.bucket.client, client_error(code, status)))
 
     answer = handle_batch_job(job("uploads/a.jpg"), broken)
 
-    assert answer["results"][0]["resultCode"] == f"{expected}Failure"
-    assert "log says why" in answer["results"][0]["resultString"]
+    text = "The photo could not be classified; the function's log says why."
+    assert results(answer) == [(f"{expected}Failure", text)]
+    (line,) = [vars(record) for record in caplog.records if record.message == "A task failed"]
+    assert line["task_id"] == "0"
+    assert line["exc_info"]
 
 
 def test_a_task_of_schema_2_names_its_bucket(services: Services, bucket: Bucket) -> None:

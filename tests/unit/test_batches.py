@@ -54,6 +54,7 @@ def test_a_confirmed_photo_votes_for_its_label_with_probability_1() -> None:
 
 def test_a_photo_without_a_label_has_no_vote() -> None:
     assert verdict([unfinished(0), unfinished(1)]) is None
+    assert verdict([replace(unfinished(1), scores={"hat": 1.0})]) is None
     assert verdict([unfinished(0), unfinished(1), scored(hat=0.7, dress=0.3)]) == ("hat", 0.7)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from classifier.download import Downloader, is_public
+from classifier.download import Downloader, Target, is_public, parse_url, shut_down
 from classifier.errors import ImageTooLarge, UrlNotAllowed, UrlUnreachable
 from tests.support.photo_server import PhotoServer
 from tests.support.ports import free_port
@@ -48,6 +48,8 @@ def test_the_request_has_the_host_and_refuses_compression(photo_server: PhotoSer
     assert path == "/p?size=1&name=%C3%A9"
     assert headers["Host"] == f"127.0.0.1:{photo_server.port}"
     assert headers["Accept-Encoding"] == "identity"
+    assert headers.keys() == {"Host", "Accept", "Accept-Encoding", "User-Agent"}
+    assert headers["User-Agent"] == "clothes-classifier"
 
 
 def test_a_name_is_resolved_once_and_sent_in_the_host_header(photo_server: PhotoServer) -> None:
@@ -360,3 +362,84 @@ def test_a_server_that_does_not_speak_http_is_unreachable(photo_server: PhotoSer
 def test_a_server_that_does_not_speak_tls_is_unreachable_by_https(photo_server: PhotoServer) -> None:
     with pytest.raises(UrlUnreachable):
         LOCAL.fetch(f"https://127.0.0.1:{photo_server.port}/p")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://example.com/a b", "The URL contains characters that are not allowed in URLs."),
+        ("http://[::1", "The URL is malformed."),
+        ("ftp://example.com/", "The URL must begin with http:// or https:// and name a host."),
+        ("http:///a.jpg", "The URL must begin with http:// or https:// and name a host."),
+        ("http://user@example.com/", "The URL must not contain a user name or password."),
+        ("http://example.com:22/", "The URL's port must be one of 80, 443, 8080, 8443."),
+    ],
+)
+def test_the_error_says_what_is_wrong_with_the_url(url: str, message: str) -> None:
+    with pytest.raises(UrlNotAllowed) as raised:
+        Downloader(100, resolve=resolving_to("93.184.216.34")).fetch(url)
+
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("url", "target", "host"),
+    [
+        ("http://a.example", Target(secure=False, host="a.example", port=80, path="/"), "a.example"),
+        ("https://a.example/b?c=é", Target(secure=True, host="a.example", port=443, path="/b?c=%C3%A9"), "a.example"),
+        ("http://a.example:443/", Target(secure=False, host="a.example", port=443, path="/"), "a.example:443"),
+        ("https://A.example:8443/", Target(secure=True, host="a.example", port=8443, path="/"), "a.example:8443"),
+        ("http://[2606:2800::1]/?", Target(secure=False, host="2606:2800::1", port=80, path="/"), "[2606:2800::1]"),
+    ],
+)
+def test_a_url_is_taken_apart(url: str, target: Target, host: str) -> None:
+    assert parse_url(url) == target
+    assert target.host_header == host
+
+
+def test_a_public_address_on_an_allowed_port_is_connected(
+    photo_server: PhotoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection to the public address is redirected to a server of the test."""
+    addresses = []
+
+    def connect_locally(connection: socket.socket, address: Any) -> None:
+        addresses.append(address)
+        connect(connection, ("127.0.0.1", photo_server.port))
+
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)
+    photo_server.serve("/a.jpg", b"bytes")
+
+    body = Downloader(100, resolve=resolving_to("93.184.216.34")).fetch("http://photos.example:8080/a.jpg")
+
+    assert body == b"bytes"
+    assert addresses == [("93.184.216.34", 8080)]
+
+
+def test_the_size_limit_in_the_error_is_in_bytes_and_mebibytes(photo_server: PhotoServer) -> None:
+    url = photo_server.serve("/p", bytes(2**20 + 1))
+
+    with pytest.raises(ImageTooLarge, match=r"larger than 1,048,576 bytes \(1 MiB\)\."):
+        Downloader(2**20, allow_loopback=True).fetch(url)
+
+
+def test_the_resolver_is_asked_for_addresses_of_tcp() -> None:
+    def resolve(*_: object, **options: object) -> list[tuple[Any, ...]]:
+        asked.append(options)
+        raise socket.gaierror("Name or service not known")
+
+    asked: list[object] = []
+    with pytest.raises(UrlUnreachable):
+        Downloader(100, resolve=resolve).fetch("http://nowhere.invalid/a.jpg")
+
+    assert asked == [{"type": socket.SOCK_STREAM}]
+
+
+def test_a_closed_connection_can_be_shut_down() -> None:
+    connection = socket.socket()
+    connection.close()
+
+    shut_down(connection)
+
+    assert connection.fileno() == -1

@@ -21,6 +21,8 @@ from classifier.services import Services
 from tests.support.api import Answer, Api
 from tests.support.listings import START, record, store, unfinished
 
+LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
+
 
 @pytest.fixture
 def many(services: Services) -> list[Classification]:
@@ -100,6 +102,8 @@ def test_several_parameters_filter_together(api: Api, many: list[Classification]
     answer = read_list(api, label="dress", needs_review="true", limit=100)
 
     assert ids(answer) == [one.id for one in many if one.label == "dress" and one.needs_review]
+    answer = read_list(api, needs_review="false", limit=100)
+    assert ids(answer) == [one.id for one in many if not one.needs_review]
 
 
 def test_a_confirmed_label_replaces_the_model_s_in_lists(api: Api, services: Services) -> None:
@@ -147,10 +151,28 @@ def test_an_invalid_parameter_is_refused(api: Api, query: dict[str, str]) -> Non
     assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        ({"status": "DONE"}, "PENDING, SUCCEEDED, FAILED"),
+        ({"needs_review": "yes"}, "true, false"),
+        ({"batch": ""}, "`batch`"),
+        ({"limit": "101"}, "from 1 to 100"),
+        ({"colour": "red"}, "label, status, needs_review, batch, limit, cursor"),
+        ({"cursor": "x"}, "Begin without a cursor."),
+        ({"label": "sock"}, ", ".join(LABELS)),
+    ],
+)
+def test_the_error_of_an_invalid_parameter_says_what_is_valid(api: Api, query: dict[str, str], part: str) -> None:
+    assert part in read_list(api, **query).json["error"]["message"]
+
+
 def test_a_repeated_parameter_is_refused(api: Api) -> None:
     answer = api.request("GET", "/classifications", query={"label": ["hat", "dress"]})
 
     assert answer.status == 400
+    assert "`label`" in answer.json["error"]["message"]
+    assert "2 times" in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +194,19 @@ def test_a_changed_cursor_is_refused() -> None:
         changed = cursor[:index] + ("A" if character != "A" else "B") + cursor[index + 1 :]
         with pytest.raises(InvalidRequest):
             decode_cursor(changed, Filter(label="hat"), "key")
-    with pytest.raises(InvalidRequest):
-        decode_cursor(cursor, Filter(label="hat"), "another key")
+    for changed, key in ((cursor, "another key"), (f"{cursor}!", "key"), (cursor[:-1], "key"), ("", "key")):
+        with pytest.raises(InvalidRequest):
+            decode_cursor(changed, Filter(label="hat"), key)
+
+
+@pytest.mark.parametrize("length", range(6))
+def test_a_cursor_of_any_length_is_decoded(length: int) -> None:
+    position = "é" + "x" * length
+
+    cursor = encode_cursor(position, Filter(), "key")
+
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+    assert decode_cursor(cursor, Filter(), "key") == position
 
 
 def test_a_cursor_of_another_list_is_accepted_without_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,3 +294,29 @@ def test_a_heic_is_decoded_to_its_main_image_and_not_to_its_thumbnail() -> None:
     heif.save(buffer, quality=80)
 
     assert_close(quadrants(decode(buffer.getvalue(), SIZE, LIMITS).pixels)[0], (0, 128, 0), tolerance=12)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bit_samples_of_a_small_range_are_scaled_too(mode: str) -> None:
+    ramp = np.tile(np.linspace(0, 100, 64) / (1 if mode == "I" else 1000), (48, 1))
+    image = Image.fromarray(ramp.astype(np.int32 if mode == "I" else np.float32))
+
+    pixels = decode(encoded(image, "TIFF"), SIZE, LIMITS).pixels
+
+    assert pixels[0, 0, 0] < 10
+    assert pixels[0, -1, 0] > 245
+
+
+def test_32_bit_samples_of_one_value_are_black() -> None:
+    pixels = decode(encoded(Image.new("F", (64, 48), 5.0), "TIFF"), SIZE, LIMITS).pixels
+
+    assert not pixels.any()
+
+
+def test_samples_that_are_not_numbers_are_decoded() -> None:
+    """Files of 32-bit floating point samples can contain NaN."""
+    samples = np.tile(np.array([np.nan, 1.0] * 32, np.float32), (48, 1))
+
+    pixels = decode(encoded(Image.fromarray(samples), "TIFF"), 64, LIMITS).pixels
+
+    assert (int(pixels[0, 0, 0]), int(pixels[0, -1, 0])) == (0, 255)

@@ -132,6 +132,78 @@ def test_a_confirmation_keeps_what_a_newer_version_wrote(services: Services) -> 
     assert row["label_state"] == {"S": "pants#SUCCEEDED"}
 
 
+NULL = {"NULL": True}
+OPTIONAL = [
+    "source",
+    "classified_at",
+    "predictions",
+    "needs_review",
+    "confirmed_label",
+    "model_version",
+    "image",
+    "error",
+    "expires_at",
+]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_null_means_the_same_as_a_missing_attribute(name: str, services: Services) -> None:
+    put(services, {**golden("smallest"), name: NULL})
+
+    assert services.records.read(PENDING.id).classification == PENDING
+
+
+UNREADABLE = [
+    {"status": {"S": "ARCHIVED"}},
+    {"status": {"N": "1"}},
+    {"source": {"S": "email"}},
+    {"created_at": {"S": "yesterday"}},
+    {"created_at": {"N": "1"}},
+    {"predictions": {"S": "pants"}},
+    {"predictions": {"L": [{"S": "pants"}]}},
+    {"image": {"S": "a.jpg"}},
+    {"error": {"L": []}, "image": {"M": {"bytes": {"S": "many"}, "etag": {"S": "e"}}}},
+]
+
+
+@pytest.mark.parametrize("attributes", UNREADABLE, ids=str)
+def test_lists_go_on_after_an_unreadable_record(attributes: dict[str, Any], services: Services) -> None:
+    put(services, {**golden("current"), **attributes})
+    put(services, golden("failed"))
+
+    assert services.records.page(Filter(), 10).classifications == [FAILED]
+
+
+@pytest.mark.parametrize("attributes", UNREADABLE, ids=str)
+def test_an_event_replaces_an_unreadable_record(attributes: dict[str, Any], services: Services, bucket: Bucket) -> None:
+    put(services, {**golden("current"), **attributes})
+    bucket.put(object_key(CURRENT.id), photo())
+
+    handle(s3_event(object_key(CURRENT.id)), services)
+
+    replaced = services.records.read(CURRENT.id).classification
+    assert replaced is not None
+    assert (replaced.status, replaced.label) == (Status.SUCCEEDED, "t-shirt")
+
+
+def test_a_removal_replaces_an_unreadable_record(services: Services) -> None:
+    put(services, {**golden("current"), "status": {"S": "ARCHIVED"}})
+
+    handle(s3_event(object_key(CURRENT.id), name="ObjectRemoved:Delete"), services)
+
+    assert stored(services, CURRENT.id).keys() == {"id", "revision", "expires_at"}
+
+
+def test_a_record_without_a_revision_can_be_replaced(services: Services) -> None:
+    row = golden("current")
+    del row["revision"]
+    put(services, row)
+
+    confirm(CURRENT.id, "pants", services)
+
+    assert stored(services, CURRENT.id)["confirmed_label"] == {"S": "pants"}
+
+
 def upload(bucket: Bucket, services: Services, etag: str | None = None) -> str:
     """Put the golden row's photo into the bucket, and the golden row with its ETag into the table."""
     bucket.put(object_key(CURRENT.id), photo())

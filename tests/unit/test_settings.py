@@ -46,6 +46,8 @@ def test_the_error_names_every_problem() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"TABLE_NAME": "", "MAX_IMAGE_BYTES": "many", "RETENTION_DAYS": "-1"})
 
+    assert str(raised.value).count("; ") == 5
+    assert "MODEL_DIR is not set; " in str(raised.value)
     for name in ("BUCKET_NAME", "TABLE_NAME", "MODEL_DIR", "MAX_IMAGE_BYTES", "RETENTION_DAYS", "CURSOR_KEY"):
         assert name in str(raised.value)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import urllib3.exceptions
 from botocore.exceptions import (
+    ClientError,
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -63,6 +64,7 @@ def test_throttling_faults_of_aws_and_broken_connections_is_transient(error: Exc
     [
         client_error("AccessDenied", 403),
         client_error("Unknown", 499),
+        ClientError({"Error": {"Code": "Unknown"}}, "GetObject"),
         client_error("403", 403),
         client_error("404", 404),
         client_error("NoSuchBucket", 404),
