@@ -249,7 +249,7 @@ def test_the_tests_of_the_container_fail_without_docker() -> None:
     )
 
     assert done.returncode != 0
-    assert "Docker does not answer" in done.stdout
+    assert "Docker does not respond" in done.stdout
 
 
 def test_an_old_python_is_an_error_with_a_hint(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class InMemoryAws:
         """Tell whether a put meets one of the conditions that `Records` sets."""
         row, values = self.rows.get(put["Item"]["id"]["S"]), put["ExpressionAttributeValues"]
         conditions = {
-            "attribute_not_exists(id)": row is None,
+            "attribute_not_exists(revision)": row is None or "revision" not in row,
             "revision = :seen": row is not None and row["revision"] == values.get(":seen"),
             "revision = :new": row is not None and row["revision"] == values[":new"],
         }

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError
@@ -18,7 +18,7 @@ from classifier.classification import Classification, Source, Status
 from classifier.download import Downloader
 from classifier.keys import MAX_KEY_BYTES, UPLOAD_PREFIX
 from classifier.model import Model
-from classifier.records import Conflict
+from classifier.records import Conflict, Row
 from classifier.services import Services
 from local.aws import BUCKET
 from tests.support.api import Api, handle
@@ -266,7 +266,18 @@ def test_an_uploaded_photo_is_pending_before_its_event_arrives(api: Api, bucket:
     "path", ["nothing.jpg", "listing-42/front.jpg", "folder/", "%00", "a" * 1016, "a" * 3000, "%ff", "..", "%2e%2e/x"]
 )
 def test_an_id_in_neither_table_nor_bucket_is_404(api: Api, path: str) -> None:
-    assert_error(api.request("GET", f"/classifications/{path}"), 404, "not_found")
+    answer = api.request("GET", f"/classifications/{path}")
+
+    assert_error(answer, 404, "not_found")
+    assert answer.json["error"]["message"] == f"There is no photo {(path if path == '%ff' else unquote(path))!r}."
+
+
+def test_an_id_that_is_not_utf_8_is_not_that_of_a_replacement_character(api: Api, services: Services) -> None:
+    name = "\ufffd.jpg"
+    services.records.write(Classification(name, Status.PENDING, Source.S3, datetime.now(UTC), {}), Row(name))
+
+    assert api.request("GET", f"/classifications/{quote(name)}").status == 200
+    assert api.request("GET", "/classifications/%ff.jpg").status == 404
 
 
 def test_a_removed_photo_is_404(api: Api, services: Services, bucket: Bucket) -> None:
@@ -335,6 +346,7 @@ def test_announced_files_have_forms_of_one_batch(api: Api) -> None:
     assert answer.status == 201
     batch = answer.json["batch_id"]
     assert [item["id"] for item in answer.json["items"]] == [f"{batch}/front.jpg", f"{batch}/back side é.jpg"]
+    assert "back side é.jpg" in answer.body, "JSON in UTF-8 needs no escapes"
     for item in answer.json["items"]:
         assert set(item) == {"id", "url", "fields", "status_url", "expires_at"}
         assert item["fields"]["key"] == f"uploads/{item['id']}"
@@ -380,6 +392,18 @@ def test_files_with_the_same_name_get_different_ids(api: Api) -> None:
         "noending",
         "noending-2",
     ]
+
+
+def test_the_record_of_an_announced_photo_expires_with_its_form(api: Api, services: Services) -> None:
+    item = announce(api, "front.jpg").json["items"][0]
+
+    expires_at = services.records.read(item["id"]).expires_at
+    assert expires_at == datetime.fromisoformat(item["expires_at"])
+
+
+@pytest.mark.parametrize(("name", "status"), [("é" * 100, 201), ("é" * 100 + "a", 400), ("a", 201)])
+def test_a_file_name_may_have_200_bytes(api: Api, name: str, status: int) -> None:
+    assert announce(api, name).status == status
 
 
 def test_fifty_files_may_be_announced_at_once(api: Api) -> None:

@@ -179,6 +179,7 @@ def test_every_file_in_events_is_used_in_this_module() -> None:
         {"Records": []},
         {"Records": "many"},
         {"Records": [{"eventSource": "aws:kinesis"}]},
+        {"Records": [{"eventSource": "aws:sqs", "body": "{}"}]},
         {"Records": [{"eventSource": "aws:s3"}]},
         {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "photos"}, "object": {"key": 1}}}]},
         {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {}, "object": {"key": "uploads/a.jpg"}}}]},

@@ -111,7 +111,9 @@ def test_a_missing_batch_is_not_found(api: Api, services: Services, batch: str) 
     assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
 
 
-def test_a_seller_can_agree_with_the_label_or_correct_it(api: Api, services: Services) -> None:
+def test_a_seller_can_agree_with_the_label_or_correct_it(
+    api: Api, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
     store(services, [record(1)])
 
     for label in ("hat", "dress"):
@@ -120,6 +122,8 @@ def test_a_seller_can_agree_with_the_label_or_correct_it(api: Api, services: Ser
         assert answer.status == 200
         assert answer.json == {**record(1).to_json(), "confirmed_label": label}
         assert api.request("GET", "/classifications/listing-1/1.jpg").json == answer.json
+    lines = [vars(record) for record in caplog.records if record.message == "confirmed"]
+    assert [(line["id"], line["label"]) for line in lines] == [(record(1).id, "hat"), (record(1).id, "dress")]
 
 
 def test_a_confirmation_before_the_upload_is_kept(api: Api, bucket: Bucket) -> None:

@@ -97,7 +97,7 @@ def test_a_redirect_to_a_url_that_is_not_allowed_is_refused(photo_server: PhotoS
 
 @pytest.mark.parametrize("location", ["http://[", "//[1]/a.jpg", "http://exa%20mple.com/"])
 def test_a_redirect_to_a_malformed_url_is_refused(photo_server: PhotoServer, location: str) -> None:
-    with pytest.raises(UrlNotAllowed):
+    with pytest.raises(UrlNotAllowed, match="The URL"):
         LOCAL.fetch(redirect(photo_server, "/a", location))
 
 

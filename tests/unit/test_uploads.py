@@ -1,6 +1,5 @@
 """Events about objects. Whatever their order, the record in the end is that of the newest object."""
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -36,6 +35,21 @@ def read(services: Services, identifier: str = ID) -> Classification:
     record = find(services, identifier)
     assert record is not None
     return record
+
+
+def log_lines(caplog: pytest.LogCaptureFixture, text: str) -> list[dict[str, Any]]:
+    """Return the fields of each logged line with this message."""
+    return [vars(record) for record in caplog.records if record.message == text]
+
+
+def remaining(milliseconds: int) -> Any:
+    """Return Lambda's context for an invocation with so much time left."""
+
+    class Frozen(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            return milliseconds
+
+    return Frozen()
 
 
 def change_record(services: Services, **changes: Any) -> None:
@@ -147,7 +161,9 @@ def test_a_duplicate_changes_nothing(services: Services, bucket: Bucket) -> None
     assert find(services) == before
 
 
-def test_a_duplicate_is_not_classified_again(services: Services, bucket: Bucket) -> None:
+def test_a_duplicate_is_not_classified_again(
+    services: Services, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
     """S3 answers that the object is unchanged, and does not send its bytes."""
     bucket.put(KEY, T_SHIRT)
     uploads.handle_s3_event(s3_event(KEY), services)
@@ -159,6 +175,7 @@ def test_a_duplicate_is_not_classified_again(services: Services, bucket: Bucket)
     etag = bucket.client.head_object(Bucket=BUCKET, Key=KEY)["ETag"]
     assert client.requests == [{"Bucket": BUCKET, "Key": KEY, "IfNoneMatch": etag}]
     assert answer == {"classifications": [before.to_json()]}
+    assert [line["id"] for line in log_lines(caplog, "unchanged")] == [ID]
 
 
 def test_a_removed_photo_has_no_record(services: Services, bucket: Bucket) -> None:
@@ -367,7 +384,9 @@ def test_a_failed_event_that_names_no_object_writes_nothing(
     assert "names no object" in caplog.text
 
 
-def test_a_queue_delivers_again_only_the_messages_that_failed(services: Services, bucket: Bucket) -> None:
+def test_a_queue_delivers_again_only_the_messages_that_failed(
+    services: Services, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("bad", "good"):
         bucket.put(f"uploads/{name}.jpg", T_SHIRT)
     broken = with_s3(services, S3Client(bucket.client, THROTTLED, failing="bad"))
@@ -383,16 +402,24 @@ def test_a_queue_delivers_again_only_the_messages_that_failed(services: Services
     answer = handle(event, broken)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": name} for name in ("bad", "garbage", "unknown")]}
+    failures = {line["message_id"]: str(line["exc_info"][1]) for line in log_lines(caplog, "A message failed")}
+    assert failures.keys() == {"bad", "garbage", "unknown"}
+    assert "JSON" in failures["garbage"]
+    assert "neither an S3 event nor a failed one" in failures["unknown"]
     record = read(services, "good.jpg")
     assert record.status is Status.SUCCEEDED
 
 
-def test_a_queue_delivers_again_a_message_for_which_no_time_is_left(services: Services, bucket: Bucket) -> None:
+def test_a_queue_delivers_again_a_message_for_which_no_time_is_left(
+    services: Services, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
     """If the function timed out during a message, SQS would deliver the handled ones again too."""
     bucket.put(KEY, T_SHIRT)
-    context: Any = Context(deadline=time.monotonic() + 29)
+    event = queue_event(message(s3_event(KEY)))
 
-    answer = uploads.handle_queue(queue_event(message(s3_event(KEY))), context, services)
+    answer = uploads.handle_queue(event, remaining(29_999), services)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
     assert find(services) is None
+    assert [line["message_id"] for line in log_lines(caplog, "No time is left for a message")] == ["1"]
+    assert uploads.handle_queue(event, remaining(30_000), services) == {"batchItemFailures": []}
