@@ -184,6 +184,18 @@ def test_a_refused_photo_is_counted_by_its_code(api: Api, metrics: Metrics) -> N
     assert metrics.values("Classified") == []
 
 
+@pytest.mark.parametrize(
+    ("path", "stage", "status"), [(None, None, 200), ("/prod/model", "prod", 200), ("/prod/model", "test", 404)]
+)
+def test_only_the_stage_of_the_event_is_removed_from_the_path(
+    api: Api, path: str | None, stage: str | None, status: int
+) -> None:
+    """An event without a path is a request for the seller's page."""
+    event = api_event("GET", "/model", stage=stage) | {"path": path}
+
+    assert handle(event, api.services)["statusCode"] == status
+
+
 def test_a_request_without_headers_or_body_is_refused(api: Api) -> None:
     """API Gateway's console sends such requests."""
     event = api_event("POST", "/predict") | {"headers": None, "multiValueHeaders": None, "body": None}

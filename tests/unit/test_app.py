@@ -178,6 +178,8 @@ def test_every_file_in_events_is_used_in_this_module() -> None:
         {"url": 1},
         {"Records": []},
         {"Records": "many"},
+        {"Records": ["text"]},
+        {"Records": [{}]},
         {"Records": [{"eventSource": "aws:kinesis"}]},
         {"Records": [{"eventSource": "aws:sqs", "body": "{}"}]},
         {"Records": [{"eventSource": "aws:s3"}]},
@@ -209,20 +211,27 @@ def test_the_handler_logs_one_line_and_metrics_for_a_photo(
 
     (line,) = [vars(record) for record in caplog.records if record.message == "classified"]
     assert line["id"] == answer["multiValueHeaders"]["Location"][0].rpartition("/")[2]
-    assert line["label"] == "t-shirt"
+    assert (line["label"], line["code"], line["reason"], line["source"]) == ("t-shirt", None, None, "bytes")
+    assert line["confidence"] == round(max(json.loads(answer["body"]).values()), 4)
+    assert line["needs_review"] is False
     assert set(line["milliseconds"]) == {"fetch", "decode", "infer", "store"}
     assert metrics.values("Classified", label="t-shirt") == [1]
     for stage, milliseconds in line["milliseconds"].items():
         assert metrics.values(f"{stage.capitalize()}Time") == [milliseconds]
 
 
-def test_a_failed_photo_is_counted_by_its_code(
-    services: Services, bucket: Bucket, load_event: LoadEvent, metrics: Metrics
+def test_a_failed_photo_is_logged_and_counted_by_its_code(
+    services: Services, bucket: Bucket, load_event: LoadEvent, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket.put(f"uploads/{ID}", b"just text")
 
     handle(load_event("s3"), services)
 
+    (line,) = [vars(record) for record in caplog.records if record.message == "failed"]
+    assert (line["id"], line["label"], line["code"], line["source"]) == (ID, None, "unsupported_image", "s3")
+    assert "JPEG" in line["reason"]
+    assert (line["confidence"], line["needs_review"]) == (0, True)
+    assert set(line["milliseconds"]) == {"fetch", "store"}
     assert metrics.values("Failed", code="unsupported_image") == [1]
     assert len(metrics.values("StoreTime")) == 1
 

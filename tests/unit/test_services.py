@@ -35,7 +35,8 @@ def test_the_client_of_eventbridge_has_the_same_configuration(new_services: Serv
     config: Any = new_services.eventbridge.meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 3)
-    assert config.retries == client_config().retries
+    expected: Any = client_config()
+    assert config.retries == expected.retries
 
 
 @pytest.mark.parametrize(("endpoint", "style"), [(None, "virtual"), ("http://127.0.0.1:5000", "path")])

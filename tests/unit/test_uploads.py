@@ -90,12 +90,15 @@ def test_keys_are_decoded_once(services: Services, bucket: Bucket, name: str) ->
 
 
 @pytest.mark.parametrize("key", ["uploads/", "uploads/folder/", "other/photo.jpg"])
-def test_folders_and_other_prefixes_are_skipped(services: Services, bucket: Bucket, key: str) -> None:
+def test_folders_and_other_prefixes_are_skipped(
+    services: Services, bucket: Bucket, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
     bucket.put(key, b"")
 
     uploads.handle_s3_event(s3_event(key), services)
 
     assert find(services, key.removeprefix("uploads/") or key) is None
+    assert [line["key"] for line in log_lines(caplog, "Skipped an object that is not an upload")] == [key]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +320,9 @@ def test_a_record_is_kept_if_something_else_than_the_object_is_missing(
     assert find(services) is not None
 
 
-def test_an_object_that_fails_does_not_stop_the_others(services: Services, bucket: Bucket) -> None:
+def test_an_object_that_fails_is_logged_and_does_not_stop_the_others(
+    services: Services, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("bad", "good"):
         bucket.put(f"uploads/{name}.jpg", T_SHIRT)
     broken = with_s3(services, S3Client(bucket.client, THROTTLED, failing="bad"))
@@ -326,6 +331,8 @@ def test_an_object_that_fails_does_not_stop_the_others(services: Services, bucke
         uploads.handle_s3_event(s3_event("uploads/bad.jpg", "uploads/good.jpg"), broken)
 
     assert find(services, "good.jpg") is not None
+    (line,) = log_lines(caplog, "An object could not be reconciled")
+    assert (line["id"], line["reason"]) == ("bad.jpg", repr(THROTTLED))
 
 
 def test_a_failed_event_marks_its_photo_as_failed(services: Services, bucket: Bucket) -> None:
@@ -336,6 +343,7 @@ def test_a_failed_event_marks_its_photo_as_failed(services: Services, bucket: Bu
     record = read(services)
     assert record.failure is not None
     assert (record.status, record.failure.code) == (Status.FAILED, "internal_error")
+    assert record.model_version == services.description.version
 
 
 def test_a_failed_event_does_not_change_the_record_of_a_classified_photo(services: Services, bucket: Bucket) -> None:
