@@ -194,7 +194,7 @@ def test_sam_prints_what_to_start_without_the_local_system(python: str, tmp_path
     answer = invoke_by_sam("s3", "--env-vars", tmp_path / "environment.json")
 
     assert answer["errorType"] == "NoEndpoint"
-    assert "is `make run` going?" in answer["errorMessage"]
+    assert "is `make run` running?" in answer["errorMessage"]
 
 
 def test_sam_answers_an_event_of_the_api(python: str, system: System) -> None:
