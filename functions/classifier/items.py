@@ -74,8 +74,10 @@ def from_item(item: Mapping[str, Any]) -> Classification:
 
 def read_expiry(item: Mapping[str, Any]) -> datetime | None:
     """Return when the record expires, or None if it does not."""
-    expires_at = item.get("expires_at")
-    return datetime.fromtimestamp(int(expires_at), UTC) if isinstance(expires_at, Decimal) else None
+    try:
+        return datetime.fromtimestamp(int(item["expires_at"]), UTC)
+    except (KeyError, OverflowError, TypeError, ValueError):  # missing, or not a time
+        return None
 
 
 def _from_known(item: Mapping[str, Any]) -> Classification:

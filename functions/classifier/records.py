@@ -35,8 +35,8 @@ class Row:
     """What the table held for an id when it was read.
 
     `revision` identifies this state of the row. It is None if there was no row. `classification` is None if there was
-    no row, if the photo was removed, and if the record has expired. `expires_at` is None if the row does not expire.
-    `unknown` holds the attributes that a newer version of the code wrote.
+    no row, if the photo was removed, and if the record has expired or is unreadable. `expires_at` is when it expires;
+    None if it does not. `unknown` holds the attributes that a newer version of the code wrote.
     """
 
     id: str
@@ -78,13 +78,15 @@ class Records:
         if "ConsumedCapacity" not in answer:
             raise Busy("The record could not be read; try again in a moment.")
         item = self._from_dynamodb(answer.get("Item", {}))
-        return Row(
-            photo_id,
-            item.get("revision"),
-            _read_classification(item),
-            read_expiry(item),
-            unknown_attributes(item),
-        )
+        row = Row(photo_id, item.get("revision"))
+        if classification := _read_classification(item):
+            row = replace(
+                row,
+                classification=classification,
+                expires_at=read_expiry(item),
+                unknown=unknown_attributes(item),
+            )
+        return row
 
     def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
         """Store the classification in place of the row that was read. Raise `Conflict` if the row has changed.

@@ -194,6 +194,27 @@ def test_a_removal_replaces_an_unreadable_record(services: Services) -> None:
     assert stored(services, CURRENT.id).keys() == {"id", "revision", "expires_at"}
 
 
+@pytest.mark.parametrize("expires_at", [{"S": "soon"}, {"N": "1E+60"}, {"L": []}], ids=str)
+def test_a_time_of_expiry_that_is_no_time_counts_as_none(expires_at: dict[str, Any], services: Services) -> None:
+    put(services, {**golden("current"), "expires_at": expires_at})
+
+    row = services.records.read(CURRENT.id)
+
+    assert row.classification == CURRENT
+    assert row.expires_at is None
+
+
+def test_a_confirmation_takes_nothing_from_an_unreadable_record(services: Services, bucket: Bucket) -> None:
+    put(services, {**golden("newer"), "status": {"S": "ARCHIVED"}})
+    bucket.put(object_key(CURRENT.id), photo())
+
+    confirm(CURRENT.id, "pants", services)
+
+    row = stored(services, CURRENT.id)
+    assert row["status"] == {"S": "PENDING"}
+    assert row.keys().isdisjoint(UNKNOWN)
+
+
 def test_a_record_without_a_revision_can_be_replaced(services: Services) -> None:
     row = golden("current")
     del row["revision"]
