@@ -47,7 +47,7 @@ def export(folder: Path, services: Services) -> int:
     """
     rows = []
     for classification, image in _find_confirmed(services):
-        photo = _read_photo(classification.id, image.etag, services)
+        photo = _read_photo(classification.id, image, services)
         if photo is not None:
             file = _file_for(classification, image, folder)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,14 +75,15 @@ def _list_label(label: str, services: Services) -> Iterator[Classification]:
         yield from page.classifications
 
 
-def _read_photo(photo_id: str, etag: str, services: Services) -> bytes | None:
-    """Read an uploaded photo, or return None if it is no longer the one with this ETag."""
+def _read_photo(photo_id: str, image: Image, services: Services) -> bytes | None:
+    """Read an uploaded photo, or return None if it is another one by now."""
     try:
         stored = services.bucket.open(object_key(photo_id))
     except ObjectNotFound:
         return None
     with stored.body:
-        return stored.body.read() if stored.etag == etag else None
+        photo = stored.body.read() if stored.size == image.bytes else b""
+    return photo if hashlib.sha256(photo).hexdigest() == image.sha256 else None
 
 
 def _file_for(classification: Classification, image: Image, folder: Path) -> Path:

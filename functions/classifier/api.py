@@ -27,6 +27,7 @@ from classifier.errors import (
 from classifier.indexes import Filter
 from classifier.openapi import allowed_methods, describe_api
 from classifier.pages import page
+from classifier.reconcile import find_pending
 from classifier.records import Conflict, Row
 from classifier.request_parsing import (
     id_in_path,
@@ -40,7 +41,6 @@ from classifier.results import save_new
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger
 from classifier.upload_forms import EXPECTED_FILES, announce_listing, parse_files, sign_form
-from classifier.uploads import find_pending
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -5,9 +5,9 @@ from urllib.parse import unquote_plus
 
 from classifier.classification import Status
 from classifier.keys import is_upload_key
+from classifier.reconcile import reconcile
 from classifier.services import Services
 from classifier.telemetry import logger
-from classifier.uploads import reconcile
 
 
 def handle_batch_job(event: dict[str, Any], services: Services) -> dict[str, Any]:

@@ -13,10 +13,6 @@ class ObjectNotFound(Exception):
     """The bucket has no object under the key."""
 
 
-class NotModified(Exception):
-    """The object still has the ETag that the caller knows."""
-
-
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object whose headers were read. `body` must be closed; `size` is in bytes."""
@@ -34,18 +30,12 @@ class Bucket:
     client: "S3Client"
     name: str
 
-    def open(self, key: str, known_etag: str | None = None) -> StoredObject:
-        """Open the object. Raise `ObjectNotFound`, or `NotModified` if it has the ETag that is known already."""
-        condition: dict[str, Any] = {"IfNoneMatch": f'"{known_etag}"'} if known_etag else {}
+    def open(self, key: str) -> StoredObject:
+        """Open the object. Raise `ObjectNotFound`."""
         try:
-            answer = self.client.get_object(Bucket=self.name, Key=key, **condition)
-        except self.client.exceptions.ClientError as error:
-            code = error.response["Error"]["Code"]
-            if known_etag and code in {"304", "NotModified"}:
-                raise NotModified from error
-            if code == "NoSuchKey":  # other 404s mean that the bucket is missing
-                raise ObjectNotFound from error
-            raise
+            answer = self.client.get_object(Bucket=self.name, Key=key)
+        except self.client.exceptions.NoSuchKey as error:  # other 404s mean that the bucket is missing
+            raise ObjectNotFound from error
         return StoredObject(answer["ETag"].strip('"'), answer["LastModified"], answer["ContentLength"], answer["Body"])
 
     def last_modified(self, key: str) -> datetime:

@@ -27,13 +27,22 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The file. Format, width and height (pixels) are None if the file could not be decoded."""
+    """The file. Format, width and height (pixels) are None if the file could not be decoded.
+
+    `sha256` is the hash of an upload's bytes, in hexadecimal. It is None if the file was too large to be read, and for
+    a photo that came with a request.
+    """
 
     bytes: int
     etag: str
     format: str | None = None
     width: int | None = None
     height: int | None = None
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the file as the HTTP API shows it."""
+        return {name: value for name, value in asdict(self).items() if name != "sha256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ class Classification:
             "confirmed_label": self.confirmed_label,
             "batch_id": self.batch_id,
             "model_version": self.model_version,
-            "image": self.image and asdict(self.image),
+            "image": self.image and self.image.to_json(),
             "source": self.source.value,
             "created_at": format_time(self.created_at),
             "classified_at": self.classified_at and format_time(self.classified_at),

@@ -14,12 +14,13 @@ from classifier.telemetry import Stopwatch
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a photo comes from, and the id of its classification."""
+    """Where a photo comes from, and the id of its classification. `sha256` is that of an upload that was read."""
 
     id: str
     source: Source
     created_at: datetime
     etag: str
+    sha256: str | None = None
 
     @classmethod
     def new(cls, data: bytes, source: Source) -> Self:
@@ -48,7 +49,7 @@ def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwat
         scores=dict(sorted(scores.items(), key=lambda item: item[1], reverse=True)),
         needs_review=needs_review,
         model_version=model.description.version,
-        image=Image(len(data), origin.etag, photo.format, photo.width, photo.height),
+        image=Image(len(data), origin.etag, photo.format, photo.width, photo.height, origin.sha256),
         classified_at=datetime.now(UTC),
     )
 
@@ -63,7 +64,7 @@ def make_failure(error: ClassifierError, size: int, origin: Origin, model_versio
         scores={},
         needs_review=True,
         model_version=model_version,
-        image=Image(size, origin.etag),
+        image=Image(size, origin.etag, sha256=origin.sha256),
         classified_at=datetime.now(UTC),
         failure=Failure(error.code, str(error)),
     )

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 from classifier.classification import Classification
 from classifier.eventbridge import EventType
+from classifier.reconcile import find_pending
 from classifier.records import Row
 from classifier.results import save
 from classifier.services import Services
 from classifier.telemetry import count_confirmation, logger
-from classifier.uploads import find_pending
 
 # How long a confirmation is kept if the photo's event does not come. Lambda keeps an event for six hours.
 _LIFETIME_WITHOUT_EVENT = timedelta(days=1)

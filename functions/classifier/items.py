@@ -110,6 +110,7 @@ def _image(stored: Mapping[str, Any]) -> Image:
         format=stored.get("format"),
         width=None if width is None else int(width),
         height=None if height is None else int(height),
+        sha256=stored.get("sha256"),
     )
 
 

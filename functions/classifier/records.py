@@ -1,7 +1,7 @@
 """The table of classifications.
 
 Each record is written by one conditional `put_item`: it names the revision of the row that the writer read before, and
-fails with `Conflict` if another writer was faster. `uploads` explains why this keeps the record of the newest photo.
+fails with `Conflict` if another writer was faster. `reconcile` explains why this keeps the record of the newest photo.
 """
 
 import heapq

@@ -22,8 +22,8 @@ from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, Unsupp
 from classifier.keys import object_key
 from classifier.limits import Limits
 from classifier.photos import FORMATS, decode
+from classifier.reconcile import reconcile
 from classifier.services import Services
-from classifier.uploads import reconcile
 from local.aws import BUCKET
 from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, garment

@@ -65,7 +65,6 @@ _ERRORS = [
     _error({"GetObject"}, 403, "RequestTimeTooSkewed"),
     _error({"GetObject"}, 404, "NoSuchBucket", is_transient=False),
     _error({"GetObject"}, 400, "InvalidRequest", is_transient=False),
-    _error({"GetObject"}, 304, "NotModified", is_transient=False)._replace(needs_object=True),
     Fault(
         "404 NoSuchBucket cut short",
         {"GetObject"},

@@ -35,11 +35,11 @@ def respond(request: AWSPreparedRequest, status: int, headers: dict[str, str], b
 def refuse(
     request: AWSPreparedRequest, status: int, code: str, headers: dict[str, str] | None = None, **content: Any
 ) -> AWSResponse:
-    """Return an error in the form of the service: DynamoDB's JSON, or S3's XML (no body for HEAD and 304)."""
+    """Return an error in the form of the service: DynamoDB's JSON, or S3's XML (no body for HEAD)."""
     if is_for_dynamodb(request):
         return _json(request, status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **content}, headers)
     text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{SECRET}</Message></Error>"
-    body = "" if request.method == "HEAD" or status == 304 else text
+    body = "" if request.method == "HEAD" else text
     return respond(request, status, {"Content-Type": "application/xml", **(headers or {})}, body.encode())
 
 
@@ -77,8 +77,6 @@ class InMemoryAws:
         if content is None:
             return refuse(request, 404, "NoSuchKey")
         etag = f'"{etag_of(content)}"'
-        if _header(request, "If-None-Match") == etag:
-            return refuse(request, 304, "NotModified")
         headers = {"ETag": etag, "Last-Modified": _MODIFIED, "Content-Length": str(len(content))}
         return respond(request, 200, headers, content if request.method == "GET" else b"")
 

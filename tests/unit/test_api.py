@@ -13,11 +13,11 @@ from botocore.exceptions import ConnectTimeoutError
 from openapi_spec_validator import validate
 
 from classifier import api as api_module
-from classifier import uploads
 from classifier.classification import Classification, Source, Status
 from classifier.download import Downloader
 from classifier.keys import MAX_KEY_BYTES, UPLOAD_PREFIX
 from classifier.model import Model
+from classifier.reconcile import reconcile
 from classifier.records import Conflict, Row
 from classifier.services import Services
 from local.aws import BUCKET
@@ -48,7 +48,7 @@ def assert_error(answer: Any, status: int, code: str) -> None:
 
 def classify_upload(services: Services, bucket: Bucket, data: bytes = T_SHIRT) -> None:
     bucket.put(KEY, data)
-    uploads.reconcile(BUCKET, KEY, services)
+    reconcile(BUCKET, KEY, services)
 
 
 # Predictions
@@ -295,7 +295,7 @@ def test_an_id_that_is_not_utf_8_is_not_that_of_a_replacement_character(api: Api
 def test_a_removed_photo_is_404(api: Api, services: Services, bucket: Bucket) -> None:
     classify_upload(services, bucket)
     bucket.delete(KEY)
-    uploads.reconcile(BUCKET, KEY, services)
+    reconcile(BUCKET, KEY, services)
 
     assert_error(api.request("GET", f"/classifications/{ID}"), 404, "not_found")
 
