@@ -1,7 +1,7 @@
 """Runs mutmut over the function, and fails if the unit tests notice fewer than 90 % of the changes.
 
-mutmut expects the package below `src/`, so it works in a copy of the project. Started again, it repeats only what
-concerns changed code. `python -m mutmut show NAME`, in the folder of the copy, shows a change.
+mutmut expects the package below `src/`, so it works in a new copy of the project. `python -m mutmut show NAME`, in the
+folder of the copy, shows a change.
 """
 
 import argparse
@@ -33,12 +33,16 @@ def main() -> int:
 
 
 def copy_project(build: Path) -> None:
-    """Copy the function to `src/classifier`, what its unit tests need, and the settings of pytest and mutmut."""
+    """Copy the function to `src/classifier`, what its unit tests need, and the settings of pytest and mutmut.
+
+    An older copy is deleted: mutmut would go on using its old files that are not Python.
+    """
+    shutil.rmtree(build, ignore_errors=True)
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "functions" / "classifier", build / "src" / "classifier", dirs_exist_ok=True, ignore=ignore)
+    shutil.copytree(ROOT / "functions" / "classifier", build / "src" / "classifier", ignore=ignore)
     for name in _COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, build / name, dirs_exist_ok=True, ignore=ignore)
+            shutil.copytree(ROOT / name, build / name, ignore=ignore)
         else:
             shutil.copyfile(ROOT / name, build / name)
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8") + _SETTINGS.read_text(encoding="utf-8")
