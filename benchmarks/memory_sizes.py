@@ -21,7 +21,7 @@ import requests
 from benchmarks import processes
 from benchmarks.photos import draw_photos
 from benchmarks.report import table
-from classifier.services import MEGABYTES_PER_VCPU
+from classifier.settings import MEGABYTES_PER_VCPU
 from local.aws import BUCKET
 
 _SIZES = (512, 1024, 1769, 3008)  # MB

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Durations
-from classifier.services import MEGABYTES_PER_VCPU
+from classifier.settings import MEGABYTES_PER_VCPU
 from local.aws import BUCKET, TABLE, create_resources, environment, new_session
 
 ROOT = Path(__file__).parent.parent

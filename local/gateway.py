@@ -13,10 +13,10 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from local.function import Function, FunctionError
+from local.template import resource_properties
 
 _INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
 _LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event; Lambda's limit for synchronous invocations
-_TOO_LARGE = "An image in a request can have at most 4.5 MB. Upload larger images with a form from POST /uploads."
 
 
 def make_gateway(function: Function, host: str, port: int, log: str) -> BaseWSGIServer:
@@ -56,11 +56,11 @@ class _JsonLog(_NoLog):
 def _request(request: Request, function: Function) -> Response:
     event = proxy_event(request)
     if len(event["body"] or "") > _LARGEST_PAYLOAD:
-        return _gateway_error(413, "image_too_large", _TOO_LARGE, event)
+        return _gateway_error("REQUEST_TOO_LARGE", 413, event)
     try:
         answer = function.invoke(event)
     except FunctionError:
-        return _gateway_error(502, "internal_error", "The service failed to answer.", event)
+        return _gateway_error("DEFAULT_5XX", 502, event)
     headers = Headers([(name, value) for name, values in answer["multiValueHeaders"].items() for value in values])
     body = base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer.get("body") or ""
     return Response(body, answer["statusCode"], headers)
@@ -101,10 +101,12 @@ def proxy_event(request: Request) -> dict[str, Any]:
     }
 
 
-def _gateway_error(status: int, code: str, message: str, event: dict[str, Any]) -> Response:
-    """Return an error in the form of the template's gateway responses."""
-    content = {"error": {"code": code, "message": message}, "request_id": event["requestContext"]["requestId"]}
-    return Response(json.dumps(content), status, content_type="application/json")
+def _gateway_error(kind: str, status: int, event: dict[str, Any]) -> Response:
+    """Return the template's gateway response of this kind."""
+    responses = resource_properties("Api")["GatewayResponses"]
+    content: str = responses[kind]["ResponseTemplates"]["application/json"]
+    content = content.replace("$context.requestId", event["requestContext"]["requestId"])
+    return Response(content, status, content_type="application/json")
 
 
 def _invoke(request: Request, function: Function) -> Response:

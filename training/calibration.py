@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from classifier.model import softmax
+from classifier.model import calibrate, needs_review, softmax
 from training.evaluation import NetworkOutputs
 
-TARGET_PRECISION = 0.97  # the accuracy on photos that need no review
+TARGET_ACCURACY = 0.97  # the accuracy on photos that need no review
 TARGET_FAMILIAR_SHARE = 0.99  # the share of in-distribution photos that reach the familiarity threshold
 
 
@@ -27,8 +27,7 @@ class Calibration:
 
     def scaled_logits(self, outputs: NetworkOutputs) -> npt.NDArray[np.float64]:
         """Return the calibrated logits, of shape (n, labels)."""
-        logits: npt.NDArray[np.float64] = outputs.logits / self.temperature + self.biases
-        return logits
+        return calibrate(outputs.logits, self.temperature, self.biases)
 
     def probabilities(self, outputs: NetworkOutputs) -> npt.NDArray[np.float64]:
         """Return the calibrated probabilities, of shape (n, labels)."""
@@ -37,6 +36,4 @@ class Calibration:
     def passed(self, outputs: NetworkOutputs) -> npt.NDArray[np.bool_]:
         """Return an array of shape (n,) that is true for photos that need no review."""
         confidences = self.probabilities(outputs).max(axis=1)
-        familiar = outputs.familiarities >= self.familiarity_threshold
-        passed: npt.NDArray[np.bool_] = familiar & (confidences >= self.review_threshold)
-        return passed
+        return ~needs_review(confidences, outputs.familiarities, self.review_threshold, self.familiarity_threshold)

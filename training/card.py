@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.calibration import TARGET_FAMILIAR_SHARE, TARGET_PRECISION
+from training.calibration import TARGET_FAMILIAR_SHARE, TARGET_ACCURACY
 from training.metrics import Metrics, OodMetrics
 from training.model_description import ModelDescription
 from training.report_page import table_rows
@@ -76,7 +76,7 @@ Each network, including the one that is deployed, has the average of the weights
 averaging, the networks of each seed have mean accuracies of {_list(seeds)} on the same folds.
 No network was trained on photos of the senders of the test photos, and no choice was made with the test photos.
 
-The confidence threshold is chosen so that the accuracy on covered photos of held-out senders is {TARGET_PRECISION:.0%}.
+The confidence threshold is chosen so that the accuracy on covered photos of held-out senders is {TARGET_ACCURACY:.0%}.
 The temperature and biases that turn logits into probabilities are also fitted to photos of held-out senders.
 The probabilities of the converted networks differ from those in Keras by at most {description.conversion_error:.1g}.
 

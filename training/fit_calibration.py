@@ -11,7 +11,7 @@ from training.calibration import TARGET_FAMILIAR_SHARE, Calibration
 from training.evaluation import NetworkOutputs
 from training.metrics import log_loss
 
-_FITTED_PRECISION = 0.975  # more than TARGET_PRECISION: on photos that were not fitted to it is a little lower
+_FITTED_ACCURACY = 0.975  # more than TARGET_ACCURACY: on photos that were not fitted to it is a little lower
 _MIN_INVERSE_TEMPERATURE = 0.01  # an untrained network would get 0, which is an infinite temperature
 _BIAS_PENALTY = 1e-3  # times the squared biases: without it, the bias of a label without photos would be infinite
 
@@ -69,7 +69,7 @@ def fit_review_threshold(probabilities: npt.NDArray[np.float64], targets: npt.ND
     order = np.argsort(-confidences)
     correct = (probabilities.argmax(axis=1) == targets)[order]
     precision = np.cumsum(correct) / np.arange(1, len(correct) + 1)
-    sufficient = np.flatnonzero(precision >= _FITTED_PRECISION)
+    sufficient = np.flatnonzero(precision >= _FITTED_ACCURACY)
     return _round_down(float(confidences[order][sufficient[-1]])) if sufficient.size else 1.0
 
 

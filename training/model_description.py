@@ -78,9 +78,9 @@ class ModelDescription:
             **asdict(self.calibration),
             "sha256": self.network.sha256,
             "bytes": self.network.size,
-            "agreement": self.conversion_error,
-            "folds": self.fold_accuracies,
-            "seeds": self.seed_accuracies,
+            "conversion_error": self.conversion_error,
+            "fold_accuracies": self.fold_accuracies,
+            "seed_accuracies": self.seed_accuracies,
             "metrics": {split: asdict(metrics) for split, metrics in self.metrics.items()},
             "training": _without_labels(self.training),
         }

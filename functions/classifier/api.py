@@ -40,7 +40,7 @@ from classifier.request_parsing import (
 from classifier.results import save_new
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger
-from classifier.upload_forms import EXPECTED_FILES, announce_listing, parse_files, sign_form
+from classifier.upload_forms import EXPECTED_FILES, create_listing, parse_files, sign_form
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -152,7 +152,7 @@ def confirm_label() -> Response[str]:
 def create_uploads() -> Response[str]:
     """Return presigned forms by which the photos of one listing go straight to the bucket."""
     files = parse_files(parse_object(read_body(_resolver.current_event), EXPECTED_FILES))
-    listing = announce_listing(files, _services())
+    listing = create_listing(files, _services())
     items = [{**item, "status_url": _location(item["id"])} for item in listing["items"]]
     return _answer(HTTPStatus.CREATED, {**listing, "items": items})
 
@@ -228,7 +228,7 @@ def answer_fault(error: Exception) -> Response[str]:
         logger.warning("A request met a transient fault", reason=repr(error))
         return _refusal(Busy("The service is busy; try again in a moment."))
     logger.exception("A request failed")
-    return _refusal(InternalError("The service failed. This is not your fault. Try again later."))
+    return _refusal(InternalError("The service failed. Please try again later."))
 
 
 def _refusal(error: ClassifierError, headers: Headers | None = None) -> Response[str]:
@@ -239,9 +239,8 @@ def _refusal(error: ClassifierError, headers: Headers | None = None) -> Response
         "error": {"code": error.code, "message": str(error)},
         "request_id": _resolver.current_event.request_context.request_id,
     }
-    if isinstance(error, Busy):
-        headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
-    return _answer(error.status, body, headers)
+    retry_after: Headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, Busy) else {}
+    return _answer(error.status, body, {**retry_after, **(headers or {})})
 
 
 def _classify_request() -> Classification:

@@ -15,11 +15,6 @@ from classifier.telemetry import flush_metrics, logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_KNOWN_EVENTS = (
-    'This function answers {"url": "https://…"}, requests of API Gateway (REST, proxy), S3 event notifications, '
-    "SQS messages with such notifications, invocations by S3 Batch Operations, and failed asynchronous events."
-)
-
 
 class NoEndpoint(Exception):
     """The emulator of AWS that the function is told to use does not answer."""
@@ -33,7 +28,7 @@ def get_services() -> Services:
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
     # No request waits for this start, so everything is made now.
-    from classifier import api, photos, uploads  # noqa: F401
+    from classifier import api, bucket_events, photos  # noqa: F401
 
     get_services().warm_up()
 
@@ -41,11 +36,12 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
     """Answer an event. Raise `InvalidRequest` for a kind of event that is not known."""
+    services = get_services()
     try:
-        return dispatch(event, context, get_services())
+        return dispatch(event, context, services)
     except Exception as error:
-        if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
-            _check_endpoint(endpoint, error)
+        if services.settings.endpoint:
+            _check_endpoint(services.settings.endpoint, error)
         raise
     finally:
         flush_metrics()
@@ -54,7 +50,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
 def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[str, Any] | None:
     """Pass the event to the module that handles its kind."""
     if not isinstance(event, dict):
-        raise InvalidRequest(_KNOWN_EVENTS)
+        raise InvalidRequest(events.KNOWN_EVENTS)
     if events.is_http_request(event):
         from classifier.api import handle_request
 
@@ -67,17 +63,13 @@ def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[s
         from classifier.batch_operations import handle_batch_job
 
         return handle_batch_job(event, services)
-    from classifier import uploads
-
     if events.is_queue_event(event):
-        return uploads.handle_queue(event, context, services)
-    if events.is_s3_event(event):
-        return uploads.handle_s3_event(event, services)
-    if events.is_failed_event(event):
-        uploads.handle_failed_event(event, services)
-    elif not events.is_test_event(event):
-        raise InvalidRequest(_KNOWN_EVENTS)
-    return None
+        from classifier.bucket_events import handle_queue
+
+        return handle_queue(event, context, services)
+    from classifier.bucket_events import handle_bucket_event
+
+    return handle_bucket_event(event, services)
 
 
 def _check_endpoint(endpoint: str, error: Exception) -> None:

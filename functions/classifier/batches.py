@@ -6,9 +6,9 @@ from classifier.classification import Classification, Status
 
 
 def verdict(photos: Sequence[Classification]) -> tuple[str, float] | None:
-    """Return the label that the photos agree on and its probability, or None if no photo has a label.
+    """Return the label with the highest mean score, and that mean. Return None if no photo has a label.
 
-    The verdict is the mean of the photos' scores. A photo that its seller has confirmed is sure of that label. A sum of
+    A photo that its seller has confirmed is sure of that label. A sum of
     logarithms would treat the photos as independent evidence, which pictures of one piece by one seller are not, and
     one photo of something else would outweigh all others.
     """

@@ -146,13 +146,13 @@ class Downloader:
         """Return the host's addresses. The resolver has no timeout: after the deadline, its thread keeps running."""
         answer: Future[list[tuple[Any, ...]]] = Future()
 
-        def look_up() -> None:
+        def resolve_host() -> None:
             try:
                 answer.set_result(self.resolve(target.host, target.port, type=socket.SOCK_STREAM))
             except Exception as error:  # raised again in the thread that waits
                 answer.set_exception(error)
 
-        threading.Thread(target=look_up, daemon=True).start()
+        threading.Thread(target=resolve_host, daemon=True).start()
         return answer.result(timeout=max(deadline - time.monotonic(), 0))
 
     def _check(self, address: str, port: int) -> None:

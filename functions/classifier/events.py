@@ -2,6 +2,11 @@
 
 from typing import Any
 
+KNOWN_EVENTS = (
+    'This function answers {"url": "https://…"}, requests of API Gateway (REST, proxy), S3 event notifications, '
+    "SQS messages with such notifications, invocations by S3 Batch Operations, and failed asynchronous events."
+)
+
 
 def is_http_request(event: dict[str, Any]) -> bool:
     """Return whether this is a request of API Gateway's REST proxy integration."""

@@ -64,14 +64,12 @@ class Model:
     def predict(self, pixels: npt.NDArray[np.uint8]) -> Prediction:
         """Classify RGB pixels of shape (input_size, input_size, 3). The scores sum to 1."""
         logits, familiarity = self.outputs(pixels)
-        probabilities = softmax(logits / self.description.temperature + self.description.biases)
-        return Prediction(
-            dict(zip(self.description.labels, probabilities.tolist(), strict=True)),
-            bool(
-                probabilities.max() < self.description.review_threshold
-                or familiarity < self.description.familiarity_threshold
-            ),
+        description = self.description
+        probabilities = softmax(calibrate(logits, description.temperature, description.biases))
+        review = needs_review(
+            probabilities.max(), familiarity, description.review_threshold, description.familiarity_threshold
         )
+        return Prediction(dict(zip(description.labels, probabilities.tolist(), strict=True)), bool(review))
 
     def check(self) -> None:
         """Run the network once, on a black square. Raise `RuntimeError` if an output is not finite."""
@@ -79,6 +77,21 @@ class Model:
         logits, familiarity = self.outputs(np.zeros((size, size, 3), np.uint8))
         if not np.isfinite([*logits, familiarity]).all():
             raise RuntimeError("The network's output is not finite.")
+
+
+def calibrate(
+    logits: npt.NDArray[np.float64], temperature: float, biases: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    """Return the logits after bias-corrected temperature scaling (Alexandari et al. 2020), of the same shape."""
+    calibrated: npt.NDArray[np.float64] = logits / temperature + biases
+    return calibrated
+
+
+def needs_review(
+    confidence: npt.ArrayLike, familiarity: npt.ArrayLike, review_threshold: float, familiarity_threshold: float
+) -> npt.NDArray[np.bool_]:
+    """Return where a person should review the photo: the model is not sure, or knows nothing like it."""
+    return (np.asarray(confidence) < review_threshold) | (np.asarray(familiarity) < familiarity_threshold)
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -80,7 +80,7 @@ def _save_object(stored: StoredObject, row: Row, services: Services, *, final_at
     content = _read(stored, services, stopwatch)
     sha256 = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else None
     origin = Origin(row.id, Source.S3, stored.last_modified, stored.etag, sha256)
-    if not is_about(row.classification, origin):
+    if not is_same_photo(row.classification, origin):
         row = row.without_photo()
     known = row.classification
     if known and is_settled(known, None if final_attempt else services.description.version):
@@ -104,7 +104,7 @@ def _read(stored: StoredObject, services: Services, stopwatch: Stopwatch) -> byt
         return stored.body.read()
 
 
-def is_about(known: Classification | None, origin: Origin) -> bool:
+def is_same_photo(known: Classification | None, origin: Origin) -> bool:
     """Return whether the classification is about the object, or announced it.
 
     Their bytes decide. If one of them was not read, they are the same if they have the same ETag and time.

@@ -55,4 +55,4 @@ def report(classification: Classification, stopwatch: Stopwatch) -> None:
         source=classification.source.value,
         milliseconds=stopwatch.milliseconds,
     )
-    count_result(classification.label, code, classification.needs_review, stopwatch)
+    count_result(classification, stopwatch)

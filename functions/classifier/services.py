@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from classifier.description import Description
-from classifier.settings import Settings
+from classifier.settings import MEGABYTES_PER_VCPU, Settings
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # ruff: noqa: PLC0415 - a cold start imports only what its event needs
 
-MEGABYTES_PER_VCPU = 1769  # Lambda gives one vCPU to a function of this memory size
 # While one photo is decoded, others are on their way from S3 and to DynamoDB, which takes about twice as long.
 _THREADS_PER_VCPU = 3
 
@@ -32,7 +31,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Part(Generic[Result]):
+class _LockedCachedProperty(Generic[Result]):
     """A cached property that is safe between threads: the first thread that asks makes the value, the others wait."""
 
     _lock = threading.RLock()  # re-entrant: one part may need another
@@ -55,23 +54,19 @@ class _Part(Generic[Result]):
 
 @dataclass(eq=False)
 class Services:
-    """Passed to every handler. Each part is created on first use: no kind of event needs all of them.
-
-    `addressing` is how S3's URLs name the bucket. `vcpus` is how many processors the function may use.
-    """
+    """Passed to every handler. Each part is created on first use: no kind of event needs all of them."""
 
     settings: Settings
-    addressing: Literal["path", "virtual"]
-    vcpus: int = 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings. Raise `SettingsError` if some are missing or malformed. Connects to nothing."""
-        # Browsers must post to the bucket's own region, which only the virtual-hosted address names. Emulators have no
-        # DNS names for buckets.
-        addressing: Literal["path", "virtual"] = "path" if environment.get("AWS_ENDPOINT_URL") else "virtual"
-        memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_VCPU))
-        return cls(Settings.from_environment(environment), addressing, max(1, memory // MEGABYTES_PER_VCPU))
+        return cls(Settings.from_environment(environment))
+
+    @property
+    def vcpus(self) -> int:
+        """How many processors the function may use."""
+        return max(1, self.settings.memory_mb // MEGABYTES_PER_VCPU)
 
     @property
     def threads(self) -> int:
@@ -93,41 +88,44 @@ class Services:
         if self.settings.event_bus:
             _ = self.eventbridge
 
-    @_Part
+    @_LockedCachedProperty
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.threads)
 
-    @_Part
+    @_LockedCachedProperty
     def bucket(self) -> "Bucket":
         """The bucket of photos."""
         from botocore.config import Config
 
         from classifier.bucket import Bucket
 
-        signing = Config(signature_version="s3v4", s3={"addressing_style": self.addressing})
+        # Browsers must post to the bucket's own region, which only the virtual-hosted address names. Emulators have no
+        # DNS names for buckets.
+        addressing: Literal["path", "virtual"] = "path" if self.settings.endpoint else "virtual"
+        signing = Config(signature_version="s3v4", s3={"addressing_style": addressing})
         return Bucket(_make_client("s3", client_config().merge(signing)), self.settings.bucket)
 
-    @_Part
+    @_LockedCachedProperty
     def records(self) -> "Records":
         """The table of classifications."""
         from classifier.records import Records
 
         return Records(_make_client("dynamodb"), self.settings.table)
 
-    @_Part
+    @_LockedCachedProperty
     def eventbridge(self) -> "EventBridgeClient":
         """The client of EventBridge."""
         client: EventBridgeClient = _make_client("events")
         return client
 
-    @_Part
+    @_LockedCachedProperty
     def downloader(self) -> "Downloader":
         """Fetches photos from URLs that strangers send."""
         from classifier.download import Downloader
 
         return Downloader(self.settings.limits.file_bytes, allow_loopback=self.settings.allow_loopback_urls)
 
-    @_Part
+    @_LockedCachedProperty
     def description(self) -> Description:
         """The model's description, with the operator's review threshold if there is one. Does not load the model."""
         description = Description.read(self.settings.model_directory)
@@ -135,7 +133,7 @@ class Services:
             return description
         return replace(description, review_threshold=self.settings.review_threshold)
 
-    @_Part
+    @_LockedCachedProperty
     def model(self) -> "Model":
         """The model, loaded."""
         from classifier.model import Model

@@ -8,6 +8,8 @@ from typing import Self
 
 from classifier.limits import Limits
 
+MEGABYTES_PER_VCPU = 1769  # Lambda gives one vCPU to a function of this memory size
+
 
 class SettingsError(Exception):
     """Settings are missing or malformed. The message names all of them."""
@@ -26,6 +28,8 @@ class Settings:
     allow_loopback_urls: bool
     cursor_key: str
     event_bus: str | None
+    endpoint: str | None  # of an emulator of AWS
+    memory_mb: int  # of the Lambda function
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -51,6 +55,8 @@ class Settings:
             allow_loopback_urls=allow_loopback_urls,
             cursor_key=reader.required("CURSOR_KEY"),
             event_bus=environment.get("EVENT_BUS") or None,
+            endpoint=environment.get("AWS_ENDPOINT_URL") or None,
+            memory_mb=reader.whole_number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES_PER_VCPU),
         )
         if reader.problems:
             raise SettingsError("; ".join(reader.problems))

@@ -5,9 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+if TYPE_CHECKING:
+    from classifier.classification import Classification
 
 _NAMESPACE = "ClothesClassifier"
 # Each stack has a name of its own, so that the metrics of two stacks in one account stay apart.
@@ -37,15 +41,15 @@ class Stopwatch:
         self.milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
 
 
-def count_result(label: str | None, error_code: str | None, needs_review: bool, stopwatch: Stopwatch) -> None:  # noqa: FBT001 - one of a result's fields
+def count_result(classification: "Classification", stopwatch: Stopwatch) -> None:
     """Count a photo by its label, or by its error code if it has none; record how long its stages took."""
     with _metrics_lock:
-        if error_code:
-            count_failure(error_code)
+        if classification.failure:
+            count_failure(classification.failure.code)
         else:
-            _count("Classified", "label", str(label))
+            _count("Classified", "label", str(classification.label))
             metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=0)
-            metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(needs_review))
+            metrics.add_metric(name=_REVIEW_SHARE, unit=MetricUnit.Count, value=int(classification.needs_review))
         for stage, milliseconds in stopwatch.milliseconds.items():
             metrics.add_metric(name=f"{stage.capitalize()}Time", unit=MetricUnit.Milliseconds, value=milliseconds)
 

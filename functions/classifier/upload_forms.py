@@ -49,14 +49,13 @@ def parse_files(content: dict[str, Any]) -> list[File]:
     return _with_unique_names([_parse_file(file) for file in files])
 
 
-def announce_listing(files: list[File], services: Services) -> dict[str, Any]:
+def create_listing(files: list[File], services: Services) -> dict[str, Any]:
     """Store a PENDING record for each file of a new listing. Return the listing's id and a signed form for each file.
 
     Raise the AWS SDK's errors. Records and forms expire after an hour, so an upload that never comes leaves nothing.
     """
-    now = datetime.now(UTC).replace(
-        microsecond=0
-    )  # as S3's times, so that a photo is not created before it is announced
+    # In whole seconds, as S3's times: otherwise an uploaded photo could be older than its announcement.
+    now = datetime.now(UTC).replace(microsecond=0)
     expires_at = now + _FORM_LIFETIME
     batch_id, records = uuid.uuid4().hex, services.records
     announced = [

@@ -29,7 +29,7 @@ from botocore.response import StreamingBody
 from botocore.retries.standard import ExponentialBackoff
 from moto import mock_aws
 
-from classifier import api, faults, reconcile, uploads
+from classifier import api, bucket_events, faults, reconcile
 from classifier import services as services_module
 from classifier.classification import Classification, Source, Status
 from classifier.errors import Busy
@@ -464,7 +464,7 @@ def test_only_messages_that_hang_fail_and_the_batch_ends_in_time(record_property
 
 
 def test_the_whole_batch_fails_if_the_function_ignores_the_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MAX_MESSAGE_MILLISECONDS", 0)
+    monkeypatch.setattr(bucket_events, "MAX_MESSAGE_MILLISECONDS", 0)
     account = Account()
 
     assert len(_failed_messages(account, hanging_batch(account))) == 10
@@ -472,7 +472,7 @@ def test_the_whole_batch_fails_if_the_function_ignores_the_remaining_time(monkey
 
 # The tests above see the harm where a guard is gone.
 
-HANDLE_S3_EVENT, HANDLE_QUEUE = uploads.handle_s3_event, uploads.handle_queue
+HANDLE_S3_EVENT, HANDLE_QUEUE = bucket_events.handle_s3_event, bucket_events.handle_queue
 WRITE, READ = Records.write, Records.read
 CLIENT_CONFIG = services_module.client_config
 
@@ -550,12 +550,12 @@ GUARDS = {
     "transient faults in the API": Guard(faults, "is_transient", never, POST, "", "PutItem", BUSY),
     "lasting faults in the API": Guard(faults, "is_transient", always, POST, "", "PutItem", DENIED),
     "an id that is taken": Guard(api, "Conflict", Killed, POST, "", "PutItem", RACE),
-    "errors are raised": Guard(uploads, "handle_s3_event", ignore_errors, *NEW_PHOTO),
+    "errors are raised": Guard(bucket_events, "handle_s3_event", ignore_errors, *NEW_PHOTO),
     "an event's other keys": Guard(
-        uploads, "handle_s3_event", stop_at_the_first_error, "event", "junk", "GetItem", BUSY
+        bucket_events, "handle_s3_event", stop_at_the_first_error, "event", "junk", "GetItem", BUSY
     ),
-    "a queue's other messages": Guard(uploads, "handle_queue", fail_as_a_whole, "queue", "junk", "GetItem", BUSY),
-    "marks of failure": Guard(uploads, "handle_failed_event", mark_none, *NEW_PHOTO),
+    "a queue's other messages": Guard(bucket_events, "handle_queue", fail_as_a_whole, "queue", "junk", "GetItem", BUSY),
+    "marks of failure": Guard(bucket_events, "handle_failed_event", mark_none, *NEW_PHOTO),
     "another try after a fault": Guard(reconcile, "is_settled", settled_after_any_result, *NEW_PHOTO),
     "lost races": Guard(Records, "write", ignore_conflicts, "event", "a photo replaced", "PutItem", RACE),
     "complete answers": Guard(

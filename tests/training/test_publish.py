@@ -113,10 +113,10 @@ def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
     assert "| tflite_runtime | 224 | int8 | 2.6 | 0.850 | 0.860 | 38.0 |" in card
     assert "| tflite_runtime | 224 | int8 | 2.6 | does not load |  |  |" in card
     content = json.loads((tmp_path / "out" / "model.json").read_text())
-    assert content["folds"] == [0.2, 0.2]
-    assert content["seeds"][0] == 0.2
-    assert content["seeds"][1] != 0.2
-    assert content["agreement"] == 0
+    assert content["fold_accuracies"] == [0.2, 0.2]
+    assert content["seed_accuracies"][0] == 0.2
+    assert content["seed_accuracies"][1] != 0.2
+    assert content["conversion_error"] == 0
     assert content["training"]["weights"] == "imagenet"
 
 

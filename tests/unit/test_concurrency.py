@@ -10,7 +10,8 @@ from PIL import Image
 from classifier import structure
 from classifier.classification import Source
 from classifier.classify import Origin, classify
-from classifier.services import MEGABYTES_PER_VCPU, Services
+from classifier.services import Services
+from classifier.settings import MEGABYTES_PER_VCPU
 from classifier.telemetry import Stopwatch
 from local.aws import Resources
 from tests.support.api import handle

@@ -32,9 +32,9 @@ def description() -> ModelDescription:
         training=TrainingRecord(labels=tuple(content["labels"]), **training),
         network=NetworkFile(content["sha256"], content["bytes"]),
         calibration=Calibration(**calibration | {"biases": tuple(calibration["biases"])}),
-        conversion_error=content["agreement"],
-        fold_accuracies=tuple(content["folds"]),
-        seed_accuracies=tuple(content["seeds"]),
+        conversion_error=content["conversion_error"],
+        fold_accuracies=tuple(content["fold_accuracies"]),
+        seed_accuracies=tuple(content["seed_accuracies"]),
         metrics={split: Metrics(**metrics) for split, metrics in content["metrics"].items()},
     )
 

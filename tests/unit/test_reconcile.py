@@ -93,8 +93,10 @@ def test_a_file_that_is_too_large_keeps_its_record_until_it_is_replaced(collidin
     classify(colliding, bucket, TOO_LARGE)
     before = confirm(ID, "hat", colliding)
 
-    assert classify(colliding, bucket, TOO_LARGE) == before
-    assert classify(later(colliding, bucket), bucket, TOO_LARGE).confirmed_label is None
+    assert reconcile(BUCKET, KEY, colliding) == before
+    replaced = reconcile(BUCKET, KEY, later(colliding, bucket))
+    assert replaced
+    assert replaced.confirmed_label is None
 
 
 def test_a_failed_event_says_of_a_file_that_is_too_large_why_it_failed(services: Services, bucket: Bucket) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 from classifier.classification import Classification
 from classifier.errors import InvalidRequest
-from classifier.events import is_failed_event, is_s3_event, is_test_event
+from classifier.events import KNOWN_EVENTS, is_failed_event, is_s3_event, is_test_event
 from classifier.keys import is_upload_key, photo_id_of
 from classifier.reconcile import reconcile
 from classifier.services import MAX_CALL_SECONDS, Services
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 MAX_MESSAGE_MILLISECONDS = 3 * MAX_CALL_SECONDS * 1000  # reads the row, reads the object, writes the row
+
+
+def handle_bucket_event(event: Any, services: Services) -> dict[str, Any] | None:
+    """Handle an S3 event, an S3 test event, or an event that Lambda gave up on.
+
+    Raise `InvalidRequest` for anything else, and the errors of the handlers.
+    """
+    if is_s3_event(event):
+        return handle_s3_event(event, services)
+    if is_failed_event(event):
+        handle_failed_event(event, services)
+    elif not is_test_event(event):
+        raise InvalidRequest(KNOWN_EVENTS)
+    return None
 
 
 def handle_s3_event(event: dict[str, Any], services: Services) -> dict[str, Any]:
@@ -86,21 +100,8 @@ def _try_message(message: dict[str, Any], context: "LambdaContext", services: Se
         logger.warning("No time is left for a message", message_id=message["messageId"])
         return False
     try:
-        _handle_message(message["body"], services)
+        handle_bucket_event(json.loads(message["body"]), services)
     except Exception:
         logger.exception("A message failed", message_id=message["messageId"])
         return False
     return True
-
-
-def _handle_message(body: str, services: Services) -> None:
-    try:
-        event = json.loads(body)
-    except ValueError as error:
-        raise InvalidRequest("The message is not JSON.") from error
-    if is_s3_event(event):
-        handle_s3_event(event, services)
-    elif is_failed_event(event):
-        handle_failed_event(event, services)
-    elif not is_test_event(event):
-        raise InvalidRequest("The message is neither an S3 event nor a failed one.")
