@@ -99,7 +99,7 @@ clean: ## Remove what these targets installed and built
 
 docker:
 	@docker info >/dev/null 2>&1 || { \
-	  echo "Docker does not respond, and these tests need it. Install it or start it."; exit 1; }
+	  echo "Docker does not respond, and this target needs it. Install it or start it."; exit 1; }
 
 # Before the installation: the training packages need 3.1 GB.
 data:

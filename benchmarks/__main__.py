@@ -48,7 +48,8 @@ def main() -> None:
     local_system = measure_local_system({name: drawn[name] for name in (_SMALL_PHOTO, _PHONE_PHOTO)})
     _print_progress("peak memory")
     peak_memory = {name: processes.measure_peak_memory(file) for name, file in files.items()}
-    save_for_pyperf({**photos, "start": starts, **batches, **local_system}, arguments.build / "timings.json")
+    in_local_system = {f"{name}, local system": durations for name, durations in local_system.items()}
+    save_for_pyperf({**photos, "start": starts, **batches, **in_local_system}, arguments.build / "timings.json")
     figures = report.Figures(photos, starts, imports, batches, local_system, peak_memory)
     report.write_report(figures, _HERE / "README.md", _HERE / "ratios.png")
 
@@ -108,12 +109,12 @@ def _cold_starts(
         "this project, S3 event of an upload": start_with_upload,
         "this project, `POST /predict` with a photo": partial(start, "predict", photo),
         "this project, `GET /classifications/{id}`": partial(start, "status", photo.name),
-        "the tutorial's function with a URL": partial(start, "tutorial", network, photo_url),
+        "the Xception tutorial's function with a URL": partial(start, "tutorial", network, photo_url),
     }
 
 
 def measure_batches(photo: Path) -> dict[str, Durations]:
-    """Return the seconds per photo on one core and on two, which take turns."""
+    """Return the seconds per photo on one core and on two, measured alternately."""
     cpus = sorted(os.sched_getaffinity(0))[:2]
     batches: dict[str, Durations] = {"one core": {}, "two cores": {}}
     for _ in range(3):

@@ -118,7 +118,7 @@ def _page(starts: dict[int, list[float]], photo_times: dict[int, list[float]]) -
 `make bench-container` measures these figures and writes this page. The image runs under Lambda's emulator, with the
 memory of each size and a proportional share of each {_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to
 1,769 MB). The events are S3's events of uploads. S3 and DynamoDB are moto's server on the same machine. Times are
-medians; the sizes take turns.
+medians; the sizes are measured alternately.
 
 {table(["MB", "cold start, 400 px: ms", "warm, 12 megapixels: ms", "dollars per million warm photos"], rows)}
 

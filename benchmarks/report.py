@@ -17,8 +17,9 @@ WITHOUT_SDK = "imports without the AWS SDK, one decode, one invocation"
 DIRECT = "this project, direct invocation with a URL"
 _WITHOUT_SDK_GROUP = (WITHOUT_SDK, DIRECT)  # cold starts that do not import the AWS SDK
 
-_TUTORIALS = {"xception": "Xception, 299 px", "inception": "InceptionV3, 150 px"}
+_OTHERS = {"xception": "Xception, 299 px", "inception": "InceptionV3, 150 px", "baseline": "baseline"}
 _SHOWN_IMPORTS = 8
+_TICKS = (1, 2, 5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def _page(figures: Figures, plot: str) -> str:
     one, two = figures.batches["one core"], figures.batches["two cores"]
     cpu_time = median_milliseconds(one[CPU_TIME])
     speed = median_ratio(two[CLASSIFY_ONLY], two[INVOCATION])
-    tutorials = [f"{name} ÷ this project" for name in _TUTORIALS.values()]
+    others = [f"{name} ÷ this project" for name in _OTHERS.values()]
     imports = sorted(figures.imports.items(), key=lambda item: -item[1])[:_SHOWN_IMPORTS]
     return f"""# Benchmarks
 
@@ -62,11 +63,13 @@ also measures your own photos. `python -m pyperf` shows and compares the file `b
 
 ## From bytes to classification
 The *baseline* is Pillow's fastest decoding to the input size and one invocation of the same network, without checks.
-The tutorials' functions decode the whole photo, resize it with Pillow and run a larger network with float32 weights.
-Their weights are random here, which does not change their speed. They read HEIC only with this project's plugin. *Peak
-memory* is that of a process that classifies only this photo.
+The tutorials' functions are that of [Machine Learning Bookcamp](https://github.com/alexeygrigorev/mlbookcamp-code)
+(Xception) and that of [E2E Deep Learning](https://github.com/diardanoraihan/E2E_Deep_Learning) (InceptionV3). They
+decode the whole photo, resize it with Pillow and run a larger network with float32 weights. Their weights are random
+here, which does not change their speed. They read HEIC only with this project's plugin. *Peak memory* is that of a
+process that classifies only this photo.
 
-{table(["photo", "ms", "this project ÷ baseline", *tutorials, "peak memory, MiB"], _photo_rows(figures))}
+{table(["photo", "ms", *others, "peak memory, MiB"], _photo_rows(figures))}
 
 Milliseconds by stage: *decode* includes the checks of the file, *inference* includes the calibration, and *other*
 creates the classification and its JSON.
@@ -90,7 +93,7 @@ same cores.
 {table(["", "one core", "two cores", "ratio"], _batch_rows(one, two))}
 
 On one core, the invocation needs {cpu_time:.0f} ms of CPU time per photo; the rest is waiting for AWS.
-On two cores, it reaches {speed * 100:.0f} % of the speed of decoding and inference only.
+On two cores, it reaches {speed * 100:.0f} % of the speed of decoding and inference only (median of paired ratios).
 [memory-sizes.md](memory-sizes.md) compares memory sizes.
 
 ## The local system
@@ -105,12 +108,16 @@ def _photo_rows(figures: Figures) -> list[list[str]]:
         [
             name,
             f"{median_milliseconds(seconds['this project']):.1f}",
-            f"{median_ratio(seconds['this project'], seconds['baseline']):.2f}",
-            *(f"{median_ratio(seconds[tutorial], seconds['this project']):.1f}" for tutorial in _TUTORIALS),
+            *(_format_ratio(median_ratio(seconds[other], seconds["this project"])) for other in _OTHERS),
             f"{figures.peak_memory[name]:.0f}",
         ]
         for name, seconds in figures.photos.items()
     ]
+
+
+def _format_ratio(ratio: float) -> str:
+    """Return the ratio with two decimal places if it is below 2, else with one."""
+    return f"{ratio:.2f}" if ratio < 2 else f"{ratio:.1f}"  # noqa: PLR2004 - small ratios need more digits
 
 
 def _stage_rows(photos: dict[str, Durations]) -> list[list[str]]:
@@ -166,16 +173,20 @@ def _processor_name() -> str:
 
 def _write_plot(photos: dict[str, Durations], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.5 + 0.6 * len(photos)), layout="constrained")
-    height = 0.8 / (len(_TUTORIALS) + 1)
-    for number, (contender, label) in enumerate({**_TUTORIALS, "baseline": "baseline"}.items()):
-        ratios = [median_ratio(seconds[contender], seconds["this project"]) for seconds in photos.values()]
+    height = 0.8 / len(_OTHERS)
+    for number, (other, label) in enumerate(_OTHERS.items()):
+        ratios = [median_ratio(seconds[other], seconds["this project"]) for seconds in photos.values()]
         positions = [position + number * height for position in range(len(photos))]
-        bars = axes.barh(positions, ratios, height, label=label)
-        axes.bar_label(bars, fmt=" %.1f", fontsize=8)
+        # Bars begin at 1, so that those of faster contenders point to the left.
+        bars = axes.barh(positions, [ratio - 1 for ratio in ratios], height, left=1, label=label)
+        axes.bar_label(bars, [_format_ratio(ratio) for ratio in ratios], padding=3, fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks([position + height for position in range(len(photos))], photos)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xticks(_TICKS, map(str, _TICKS))
+    axes.minorticks_off()
+    axes.margins(x=0.1)  # space for the labels of the longest bars
     axes.set_xlabel("time ÷ this project's time")
     axes.legend(fontsize=8)
     figure.savefig(file, dpi=120)

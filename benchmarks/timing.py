@@ -1,4 +1,4 @@
-"""Interleaved measurements. A machine is not equally fast all the time, so contenders take turns in each round."""
+"""Interleaved measurements: a machine is not equally fast all the time, so contenders are measured alternately."""
 
 import statistics
 import time

@@ -78,13 +78,14 @@ To try the API, open another terminal in this folder.
 Read the example photo:
 $ curl {url}/classifications/{_EXAMPLE_ID}
 
-Upload a photo, with curl or with the AWS CLI (any credentials will do):
+Upload a photo, with curl or with the AWS CLI. Any credentials work, and `make test` installs an AWS CLI:
 $ curl -T local/t-shirt.jpg --user local:local --aws-sigv4 aws:amz:{REGION}:s3 {endpoint}/{BUCKET}/uploads/new.jpg
+$ export PATH="$PWD/.venv-aws-cli/bin:$PATH"
 $ export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
 $ aws --endpoint-url {endpoint} s3 cp local/t-shirt.jpg s3://{BUCKET}/uploads/new.jpg
 
 Read its classification (PENDING for the first second):
 $ curl {url}/classifications/new.jpg
 
-Everything is in memory. Ctrl-C ends it. This window shows a line for each photo:
+All data is in memory. Ctrl-C stops the system and deletes it. This window shows a line for each photo:
 """

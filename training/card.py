@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.calibration import TARGET_FAMILIAR_SHARE, TARGET_ACCURACY
+from training.calibration import TARGET_ACCURACY, TARGET_FAMILIAR_SHARE
 from training.metrics import Metrics, OodMetrics
 from training.model_description import ModelDescription
 from training.report_page import table_rows
@@ -74,7 +74,7 @@ senders. The photos of each fold are classified by a network that was not traine
 was fitted to the other folds. The accuracies on the folds are {_list(folds)}; their mean is {np.mean(folds):.3f}.
 Each network, including the one that is deployed, has the average of the weights from {len(seeds)} seeds. Without
 averaging, the networks of each seed have mean accuracies of {_list(seeds)} on the same folds.
-No network was trained on photos of the senders of the test photos, and no choice was made with the test photos.
+No network was trained on photos of the senders of the test photos, and the test photos were not used for any decision.
 
 The confidence threshold is chosen so that the accuracy on covered photos of held-out senders is {TARGET_ACCURACY:.0%}.
 The temperature and biases that turn logits into probabilities are also fitted to photos of held-out senders.
@@ -155,7 +155,7 @@ def _variant_row(variant: VariantResult) -> tuple[str, ...]:
 
 def _training_data(description: ModelDescription) -> str:
     return f"""## Training data and licences
-The model was trained on {description.training.photos:,} photos of the ten classes of
+The model was trained on {description.training.photos:,} photos of {len(description.labels)} labels from
 [clothing-dataset](https://github.com/alexeygrigorev/clothing-dataset) by Alexey Grigorev (CC0).
 The initial weights are those of MobileNetV2 trained on ImageNet (Google, Apache-2.0), from
 `{description.training.weights}`.

@@ -183,7 +183,7 @@ class Account:
         return list(dict.fromkeys(self.function.wire.calls))
 
     def is_failure(self, case: Case) -> bool:
-        """Tell whether the last invocation had to fail. A POST does not try again after a lost race."""
+        """Tell whether the last invocation had to fail. A POST does not try again after a write conflict."""
         is_lost_race = case.fault.name == RACE and case.way.startswith("POST")
         return self.function.wire.is_broken and (is_lost_race or case.duration not in case.fault.harmless)
 
@@ -557,7 +557,7 @@ GUARDS = {
     "a queue's other messages": Guard(bucket_events, "handle_queue", fail_as_a_whole, "queue", "junk", "GetItem", BUSY),
     "marks of failure": Guard(bucket_events, "handle_failed_event", mark_none, *NEW_PHOTO),
     "another try after a fault": Guard(reconcile, "is_settled", settled_after_any_result, *NEW_PHOTO),
-    "lost races": Guard(Records, "write", ignore_conflicts, "event", "a photo replaced", "PutItem", RACE),
+    "write conflicts": Guard(Records, "write", ignore_conflicts, "event", "a photo replaced", "PutItem", RACE),
     "complete answers": Guard(
         Records, "read", take_a_damaged_answer_for_no_row, GET, "a known photo", "GetItem", "cut short"
     ),

@@ -58,7 +58,7 @@ def simulate(
 def test_each_record_is_of_the_newest_object(
     session: boto3.Session, scale: Scale, record_property: Callable[[str, object], None], seed: int
 ) -> None:
-    """No photo is classified twice, except after a crash or a lost race."""
+    """No photo is classified twice, except after a crash or a write conflict."""
     random = Random(seed)
     deliveries = scale.of(100_000 // (SEEDS * SIMULATIONS), short=125)
     for _ in range(scale.of(SIMULATIONS, short=1)):
