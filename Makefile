@@ -29,7 +29,7 @@ export PYTHONPATH = functions
 ##@ Run
 
 run: $(VENV)/.local ## Start the whole system on this machine; PORT=, AWS_PORT= and LOG=json change it
-	@$(VENV)/bin/python -m local --port "$(PORT)" --aws-port "$(AWS_PORT)" $(if $(LOG),--log "$(LOG)")
+	@exec $(VENV)/bin/python -m local --port "$(PORT)" --aws-port "$(AWS_PORT)" $(if $(LOG),--log "$(LOG)")
 
 ##@ Test
 
@@ -105,6 +105,7 @@ docker:
 data:
 	@test -n "$(DATA)" || { \
 	  echo "Set DATA to the folder of the photos: make $(MAKECMDGOALS) DATA=folder. README.md describes the folder."; exit 1; }
+	@test -d "$(DATA)" || { echo "There is no folder $(DATA)."; exit 1; }
 
 # The stamp of each environment is written last, so that the next run repeats an installation that did not finish.
 

@@ -1,20 +1,26 @@
 """AWS on this machine: moto's server, with the bucket, the table and the queues of the template."""
 
+import io
 import json
 import logging
 import socket
 import struct
 import sys
+import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request
 
 from local.template import resource_properties
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from mypy_boto3_sqs import SQSClient
 
 BUCKET = "photos"
@@ -46,12 +52,31 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
-def start_server(host: str, port: int) -> ThreadedMotoServer:
+def start_server(host: str, port: int) -> BaseWSGIServer:
     """Start S3, DynamoDB, SQS and EventBridge, in memory. They answer on `port` once this returns."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request otherwise
-    server = ThreadedMotoServer(host, port, verbose=False)
-    server.start()
+    application = _OneAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+class _OneAtATime:
+    """Lets moto handle one request to the bucket at a time: its S3 fails if two threads write one object."""
+
+    _lock = threading.Lock()  # for all servers, which share their objects
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        """Answer a request (PEP 3333)."""
+        if not environ["PATH_INFO"].startswith(f"/{BUCKET}"):
+            return self._application(environ, start_response)
+        body = Request(environ).get_data()  # before the lock: a client may be slow
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "wsgi.input_terminated": True}
+        with self._lock:
+            return list(self._application(environ, start_response))
 
 
 def bridge_address(port: int) -> str | None:

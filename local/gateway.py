@@ -5,10 +5,11 @@ import json
 import re
 import time
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
@@ -16,6 +17,9 @@ from local.function import Function, FunctionError
 from local.template import resource_properties
 
 _INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
+_MALFORMED = json.dumps(
+    {"error": {"code": "invalid_request", "message": "The request is malformed."}, "request_id": "local"}
+)
 _LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event; Lambda's limit for synchronous invocations
 
 
@@ -28,11 +32,11 @@ def make_gateway(function: Function, host: str, port: int, log: str) -> BaseWSGI
     @Request.application
     def application(request: Request) -> Response:
         try:
-            if _INVOCATIONS.fullmatch(request.path):
+            if request.method == "POST" and _INVOCATIONS.fullmatch(request.path):
                 return _invoke(request, function)
             return _request(request, function)
-        except HTTPException as error:  # the connection broke, or the request was malformed
-            return error.get_response()
+        except (HTTPException, OSError):  # the connection broke, or the body was malformed
+            return Response(_MALFORMED, HTTPStatus.BAD_REQUEST, content_type="application/json")
 
     return make_server(host, port, application, threaded=True, request_handler=_JsonLog if log == "json" else _NoLog)
 
@@ -41,6 +45,9 @@ class _NoLog(WSGIRequestHandler):
     """Keeps connections open. Logs nothing: a page that polls would drown the lines of the photos."""
 
     protocol_version = "HTTP/1.1"
+    # What the base class answers to requests that are not HTTP.
+    error_content_type = "application/json"
+    error_message_format = _MALFORMED
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
@@ -50,7 +57,9 @@ class _JsonLog(_NoLog):
     """Logs each request as the access log of the template does."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's form
-        print(json.dumps({"method": self.command, "path": self.path, "status": int(code)}), flush=True)
+        # A request whose first line is malformed has neither method nor path.
+        method, path = getattr(self, "command", None), getattr(self, "path", None)
+        print(json.dumps({"method": method, "path": path, "status": int(code)}), flush=True)
 
 
 def _request(request: Request, function: Function) -> Response:
@@ -111,8 +120,6 @@ def _gateway_error(kind: str, status: int, event: dict[str, Any]) -> Response:
 
 def _invoke(request: Request, function: Function) -> Response:
     """Invoke the function synchronously. As on AWS, an error of the function comes with status 200 and a header."""
-    if request.method != "POST":
-        raise NotFound
     try:
         answer, headers = function.invoke(json.loads(request.get_data() or b"{}")), {}
     except ValueError:

@@ -31,7 +31,7 @@ def run(host: str, port: int, aws_port: int, log: str) -> None:
     with ExitStack() as running:  # stops everything in reverse order
         bridge = bridge_address(aws_port)
         for address in filter(None, (host, bridge)):
-            running.callback(start_server(address, aws_port).stop)
+            running.callback(start_server(address, aws_port).shutdown)
         function = Function(_function_environment(endpoint, log), concurrency)
         running.callback(function.stop)
         session = new_session()

@@ -89,7 +89,8 @@ def read_classification() -> Response[str]:
     """Return the classification of an upload or of an earlier request."""
     photo_id = id_in_path(_resolver.current_event.path, "/classifications/")
     services = _services()
-    classification = services.records.read(photo_id).classification or find_pending(photo_id, services)
+    row = services.records.read(photo_id)
+    classification = row.classification or find_pending(row, services)
     body = json.dumps(classification.to_json(), ensure_ascii=False)
     etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers: Headers = {"ETag": etag, "Cache-Control": "no-cache"}

@@ -24,7 +24,7 @@ def confirm(photo_id: str, label: str, services: Services) -> Classification:
     def save_label(row: Row) -> Classification:
         known, expires_at = row.classification, row.expires_at
         if known is None:
-            known, expires_at = find_pending(photo_id, services), datetime.now(UTC) + _LIFETIME_WITHOUT_EVENT
+            known, expires_at = find_pending(row, services), datetime.now(UTC) + _LIFETIME_WITHOUT_EVENT
         classification = replace(known, confirmed_label=label)
         save(EventType.CONFIRMED, classification, row, services, expires_at)
         return classification

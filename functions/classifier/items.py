@@ -5,14 +5,17 @@ wrote. So reading ignores attributes that this version does not know and has a d
 `Records.write` keeps unknown attributes. docs/records.md says what may change and what must not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from classifier.classification import Classification, Failure, Image, Source, Status, format_time
 from classifier.indexes import index_keys
+
+Value = TypeVar("Value")
+MAX_COUNT = 2**53  # of bytes or pixels: JSON's readers have exact numbers up to here
 
 _ATTRIBUTES = {
     "id",
@@ -81,19 +84,19 @@ def read_expiry(item: Mapping[str, Any]) -> datetime | None:
 
 
 def _from_known(item: Mapping[str, Any]) -> Classification:
-    image, error, classified_at = item.get("image"), item.get("error"), item.get("classified_at")
+    image, error = item.get("image"), item.get("error")
     return Classification(
-        id=item["id"],
+        id=_text(item["id"]),
         status=Status(item["status"]),
         source=Source(item.get("source", Source.S3)),
-        created_at=datetime.fromisoformat(item["created_at"]),
-        scores={one["label"]: float(one["score"]) for one in item.get("predictions", [])},
-        needs_review=item.get("needs_review", False),
-        confirmed_label=item.get("confirmed_label"),
-        model_version=item.get("model_version"),
-        image=_image(image) if image else None,
-        classified_at=datetime.fromisoformat(classified_at) if classified_at else None,
-        failure=Failure(error["code"], error["message"]) if error else None,
+        created_at=_time(item["created_at"]),
+        scores={_text(one["label"]): _score(one["score"]) for one in item.get("predictions", [])},
+        needs_review=_flag(item.get("needs_review", False)),
+        confirmed_label=_optional(_text, item, "confirmed_label"),
+        model_version=_optional(_text, item, "model_version"),
+        image=_image(_without_none(image)) if image else None,
+        classified_at=_optional(_time, item, "classified_at"),
+        failure=Failure(_text(error["code"]), _text(error["message"])) if error else None,
     )
 
 
@@ -103,15 +106,54 @@ def unknown_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _image(stored: Mapping[str, Any]) -> Image:
-    width, height = stored.get("width"), stored.get("height")
     return Image(
-        bytes=int(stored["bytes"]),
-        etag=stored["etag"],
-        format=stored.get("format"),
-        width=None if width is None else int(width),
-        height=None if height is None else int(height),
-        sha256=stored.get("sha256"),
+        bytes=_count(stored["bytes"]),
+        etag=_text(stored["etag"]),
+        format=_optional(_text, stored, "format"),
+        width=_optional(_count, stored, "width"),
+        height=_optional(_count, stored, "height"),
+        sha256=_optional(_text, stored, "sha256"),
     )
+
+
+# Each of these raises `TypeError` or `ValueError` for a value that this version of the code would not write.
+
+
+def _optional(read: Callable[[Any], Value], stored: Mapping[str, Any], name: str) -> Value | None:
+    return read(stored[name]) if name in stored else None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _time(value: Any) -> datetime:
+    time = datetime.fromisoformat(_text(value))
+    if time.tzinfo is None:
+        raise ValueError(value)
+    return time
+
+
+def _score(value: Any) -> float:
+    score = float(value)
+    if not 0 <= score <= 1:
+        raise ValueError(value)
+    return score
+
+
+def _count(value: Any) -> int:
+    count = int(value)
+    if not 0 <= count < MAX_COUNT:
+        raise ValueError(value)
+    return count
 
 
 def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from classifier.bucket import Bucket, ObjectNotFound, StoredObject
 from classifier.classification import Classification, Source, Status
 from classifier.classify import Origin, classify, make_failure
-from classifier.errors import ClassifierError, InternalError, NotFound, PhotoError
+from classifier.errors import Busy, ClassifierError, InternalError, NotFound, PhotoError
 from classifier.eventbridge import EventType
 from classifier.keys import is_upload_key, object_key, photo_id_of
 from classifier.records import Row
@@ -38,16 +38,21 @@ _INTERNAL_ERROR = InternalError(
 )
 
 
-def find_pending(photo_id: str, services: Services) -> Classification:
-    """Return the PENDING classification of a photo that is in the bucket but has no record yet. Raise `NotFound`."""
-    key = object_key(photo_id)
+def find_pending(row: Row, services: Services) -> Classification:
+    """Return the PENDING classification of a photo that is in the bucket but has no record yet.
+
+    Raise `NotFound`, and `Busy` if it has a record that this version of the code cannot read: another version can.
+    """
+    if not row.is_readable:
+        raise Busy("A newer version of the service wrote this record; try again in a moment.")
+    key = object_key(row.id)
     if not is_upload_key(key):
-        raise NotFound.photo(photo_id)
+        raise NotFound.photo(row.id)
     try:
         created_at = services.bucket.last_modified(key)
     except ObjectNotFound as error:
-        raise NotFound.photo(photo_id) from error
-    return Classification(photo_id, Status.PENDING, Source.S3, created_at, scores={})
+        raise NotFound.photo(row.id) from error
+    return Classification(row.id, Status.PENDING, Source.S3, created_at, scores={})
 
 
 def reconcile(bucket: str, key: str, services: Services, *, final_attempt: bool = False) -> Classification | None:

@@ -19,9 +19,11 @@ from classifier.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import UniversalAttributeValueTypeDef
 
 MAX_ATTEMPTS = 10  # each conflict means that another writer brought the record up to date
 MAX_ITEMS_READ = 1000  # for one page of a list
+_MAX_ITEMS_PER_QUERY = 250  # an emulator takes 4 ms for an item, and the SDK waits 3 seconds for an answer
 
 Result = TypeVar("Result")
 
@@ -34,16 +36,18 @@ class Conflict(Exception):
 class Row:
     """What the table held for an id when it was read.
 
-    `revision` identifies this state of the row. It is None if there was no row. `classification` is None if there was
-    no row, if the photo was removed, and if the record has expired or is unreadable. `expires_at` is when it expires;
-    None if it does not. `unknown` holds the attributes that a newer version of the code wrote.
+    `revision` identifies this state of the row, in DynamoDB's notation. It is None if there was no row.
+    `classification` is None if there was no row, if the photo was removed, and if the record has expired or is
+    unreadable. `expires_at` is when it expires; None if it does not. `unknown` holds the attributes that a newer
+    version of the code wrote.
     """
 
     id: str
-    revision: str | None = None
+    revision: "UniversalAttributeValueTypeDef | None" = None
     classification: Classification | None = None
     expires_at: datetime | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    is_readable: bool = True
 
     def without_photo(self) -> "Row":
         """Return the row without what it says of its photo: another photo takes its place."""
@@ -77,16 +81,19 @@ class Records:
         # If every answer to the SDK's tries was cut short, the SDK returns the last one as if there were no item.
         if "ConsumedCapacity" not in answer:
             raise Busy("The record could not be read; try again in a moment.")
-        item = self._from_dynamodb(answer.get("Item", {}))
-        row = Row(photo_id, item.get("revision"))
-        if classification := _read_classification(item):
-            row = replace(
-                row,
-                classification=classification,
-                expires_at=read_expiry(item),
-                unknown=unknown_attributes(item),
-            )
-        return row
+        stored = answer.get("Item", {})
+        item = self._from_dynamodb(stored)
+        row = Row(photo_id, stored.get("revision"))
+        try:
+            classification = _read_classification(item)
+        except UnreadableItem as error:
+            logger.warning("A record is unreadable", id=photo_id, reason=str(error))
+            return replace(row, is_readable=False)
+        if classification is None:
+            return row
+        return replace(
+            row, classification=classification, expires_at=read_expiry(item), unknown=unknown_attributes(item)
+        )
 
     def write(self, classification: Classification, replacing: Row, expires_at: datetime | None = None) -> None:
         """Store the classification in place of the row that was read. Raise `Conflict` if the row has changed.
@@ -123,7 +130,7 @@ class Records:
             if len(found) == limit or items_read == MAX_ITEMS_READ:
                 return Page(found, position)
             position = item[SORT_KEY]
-            classification = _read_classification(item)
+            classification = _read_listed(item)
             if classification and wanted.matches(classification):
                 found.append(classification)
         return Page(found, None)
@@ -147,7 +154,7 @@ class Records:
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ScanIndexForward=False,
-                Limit=items_per_query,
+                Limit=min(items_per_query, _MAX_ITEMS_PER_QUERY),
                 **start,
             )
             yield from map(self._from_dynamodb, answer["Items"])
@@ -161,9 +168,10 @@ class Records:
         if expires_at is not None:
             item["expires_at"] = int(expires_at.timestamp())
         # The new revision is allowed, too: the SDK sends the request again if the answer to the first one was lost.
-        unchanged, values = "attribute_not_exists(revision)", {":new": {"S": new_revision}}
+        unchanged = "attribute_not_exists(revision)"
+        values: dict[str, UniversalAttributeValueTypeDef] = {":new": {"S": new_revision}}
         if replacing.revision is not None:
-            unchanged, values = "revision = :seen", {**values, ":seen": {"S": replacing.revision}}
+            unchanged, values = "revision = :seen", {**values, ":seen": replacing.revision}
         try:
             self.client.put_item(
                 TableName=self.table,
@@ -179,15 +187,17 @@ class Records:
 
 
 def _read_classification(item: Mapping[str, Any]) -> Classification | None:
-    """Return the record's classification, or None if it has expired, is a tombstone or is unreadable.
-
-    An unreadable record counts as none, so it is replaced when the photo is classified or removed, and lists go on.
-    """
+    """Return the record's classification, or None if it has expired or is a tombstone. Raise `UnreadableItem`."""
     expires_at = read_expiry(item)
     if "status" not in item or (expires_at and expires_at <= datetime.now(UTC)):  # DynamoDB deletes it within days
         return None
+    return from_item(item)
+
+
+def _read_listed(item: Mapping[str, Any]) -> Classification | None:
+    """Return the classification of a record in an index. A list goes on after an unreadable record."""
     try:
-        return from_item(item)
+        return _read_classification(item)
     except UnreadableItem as error:
         logger.warning("A record is unreadable", id=item.get("id"), reason=str(error))
         return None

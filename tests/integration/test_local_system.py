@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
 import pytest
 import requests
+from botocore.config import Config
 
 from classifier.description import Description
-from tests.support.drawings import photo
+from local.aws import BUCKET
+from tests.support.drawings import encoded, garment, photo
 from tests.support.local_system import System, is_healthy, running, start, status, wait_until, worker_pids
 from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
@@ -208,6 +211,21 @@ def test_a_photo_that_kills_the_function_each_time_ends_as_failed(system: System
 
     record = system.classification("deadly.jpg", status("SUCCEEDED", "FAILED"))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "internal_error")
+
+
+def test_one_key_can_be_written_by_many_clients_at_once(system: System) -> None:
+    """moto's S3 alone fails then."""
+    s3 = system.client("s3", Config(retries={"total_max_attempts": 1}))
+    photos = [encoded(garment("t-shirt", (300 + number, 300))) for number in range(8)]
+
+    def write(number: int) -> int:
+        answer = s3.put_object(Bucket=BUCKET, Key="uploads/busy.jpg", Body=photos[number % len(photos)])
+        return int(answer["ResponseMetadata"]["HTTPStatusCode"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(write, range(80))) == {200}
+    newest = s3.head_object(Bucket=BUCKET, Key="uploads/busy.jpg")["ETag"].strip('"')
+    system.classification("busy.jpg", lambda record: record["image"] and record["image"]["etag"] == newest)
 
 
 def test_a_port_in_use_is_an_error_with_a_hint(system: System, tmp_path: Path) -> None:

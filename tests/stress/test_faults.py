@@ -653,7 +653,7 @@ STEPS: list[Callable[[Services], Any]] = [
     lambda services: services.bucket.client.head_object(**PLACE),
     lambda services: services.bucket.client.head_object(Bucket=BUCKET, Key="none"),
     lambda services: services.records.read("a"),
-    lambda services: services.records.write(RECORD, Row("a", "never seen")),
+    lambda services: services.records.write(RECORD, Row("a", {"S": "never seen"})),
     lambda services: services.records.write(RECORD, Row("a")),
     lambda services: services.records.write(RECORD, Row("a")),
     lambda services: services.records.write(RECORD, services.records.read("a")),

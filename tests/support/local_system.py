@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import boto3
 import requests
+from botocore.config import Config
 
 from tests.support.paths import ROOT
 
@@ -61,9 +62,9 @@ class System:
     def s3(self) -> Any:
         return self.client("s3")
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         client: Any = boto3.client  # its stubs want the service's name as a literal
-        return client(service, endpoint_url=self.aws_url, region_name="us-east-1")
+        return client(service, endpoint_url=self.aws_url, region_name="us-east-1", config=config)
 
     def upload(self, identifier: str, data: bytes) -> None:
         self.s3.put_object(Bucket="photos", Key=f"uploads/{identifier}", Body=data)

@@ -22,7 +22,7 @@ from classifier.items import from_item, to_item, unknown_attributes
 from classifier.keys import object_key
 from classifier.records import Row
 from classifier.services import Services
-from tests.support.api import handle
+from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import photo
 from tests.support.events import s3_event
@@ -92,7 +92,7 @@ def test_every_golden_row_is_read(name: str, expected: Classification, services:
     read = services.records.read(row["id"]["S"])
 
     assert read.classification == expected
-    assert read.revision == row["revision"]["S"]
+    assert read.revision == row["revision"]
 
 
 @pytest.mark.parametrize(("name", "classification"), [("current", CURRENT), ("failed", FAILED)])
@@ -164,7 +164,22 @@ UNREADABLE = [
     {"predictions": {"S": "pants"}},
     {"predictions": {"L": [{"S": "pants"}]}},
     {"image": {"S": "a.jpg"}},
-    {"error": {"L": []}, "image": {"M": {"bytes": {"S": "many"}, "etag": {"S": "e"}}}},
+    {"error": {"M": {"code": {"S": "busy"}}}},
+    {"error": {"S": "busy"}},
+    *(
+        {name: value}
+        for name in ("needs_review", "confirmed_label", "model_version", "classified_at")
+        for value in [{"N": "1"}, {"SS": ["a"]}, {"B": b"a"}, {"L": [{"N": "1"}]}, {"M": {}}]
+    ),
+    {"created_at": {"S": "2026-01-31T12:00:00"}},  # without a time zone
+    *({"predictions": {"L": [{"M": {"label": {"S": "pants"}, "score": {"N": score}}}]}} for score in ("1E+125", "-7")),
+    {"predictions": {"L": [{"M": {"label": {"N": "1"}, "score": {"N": "1"}}}]}},
+    *(
+        {"image": {"M": {"bytes": value, "etag": {"S": "e"}}}}
+        for value in [{"N": "1E+120"}, {"N": "-1"}, {"S": "many"}]
+    ),
+    *({"image": {"M": {"bytes": {"N": "1"}, "etag": value}}} for value in [{"N": "1"}, NULL]),
+    {"image": {"M": {"bytes": {"N": "1"}, "etag": {"S": "e"}, "format": {"N": "1"}}}},
 ]
 
 
@@ -206,15 +221,30 @@ def test_a_time_of_expiry_that_is_no_time_counts_as_none(expires_at: dict[str, A
     assert row.expires_at is None
 
 
-def test_a_confirmation_takes_nothing_from_an_unreadable_record(services: Services, bucket: Bucket) -> None:
-    put(services, {**golden("newer"), "status": {"S": "ARCHIVED"}})
+@pytest.mark.parametrize("attributes", UNREADABLE, ids=str)
+def test_a_request_does_not_change_an_unreadable_record(attributes: dict[str, Any], api: Api, bucket: Bucket) -> None:
+    """A newer version wrote it, and can read it. Without a record, the photo would be PENDING."""
+    row = {**golden("newer"), **attributes}
+    put(api.services, row)
     bucket.put(object_key(CURRENT.id), photo())
+
+    answers = [
+        api.request("GET", f"/classifications/{CURRENT.id}"),
+        api.request("PUT", f"/confirmations/{CURRENT.id}", {"label": "pants"}),
+    ]
+
+    assert [(answer.status, answer.json["error"]["code"]) for answer in answers] == [(503, "busy")] * 2
+    assert stored(api.services, CURRENT.id) == row
+
+
+@pytest.mark.parametrize("revision", [NULL, {"N": "1"}, {"SS": ["a"]}, {"L": [NULL]}, {"S": ""}], ids=str)
+def test_a_record_whose_revision_is_no_text_can_be_replaced(revision: dict[str, Any], services: Services) -> None:
+    put(services, {**golden("current"), "revision": revision})
 
     confirm(CURRENT.id, "pants", services)
 
-    row = stored(services, CURRENT.id)
-    assert row["status"] == {"S": "PENDING"}
-    assert row.keys().isdisjoint(UNKNOWN)
+    assert stored(services, CURRENT.id)["confirmed_label"] == {"S": "pants"}
+    assert stored(services, CURRENT.id)["revision"] != revision
 
 
 def test_a_record_without_a_revision_can_be_replaced(services: Services) -> None:
