@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from random import Random
-from typing import Any
 
 import boto3
 import pytest
@@ -154,11 +153,14 @@ def mark_removed_unconditionally(records: Records, replacing: Row, expires_at: d
 def delete_row(records: Records, replacing: Row, _: datetime) -> None:
     """Delete the row, on the same condition, where a tombstone would be written."""
     if replacing.revision:
-        seen = {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": {":seen": replacing.revision}}
-        table: Any = boto3.resource("dynamodb").Table(TABLE)
         try:
-            table.delete_item(Key={"id": replacing.id}, **seen)
-        except table.meta.client.exceptions.ConditionalCheckFailedException as error:
+            records.client.delete_item(
+                TableName=TABLE,
+                Key={"id": {"S": replacing.id}},
+                ConditionExpression="revision = :seen",
+                ExpressionAttributeValues={":seen": replacing.revision},
+            )
+        except records.client.exceptions.ConditionalCheckFailedException as error:
             raise Conflict from error
 
 
