@@ -13,9 +13,10 @@ from pathlib import Path
 import requests
 
 from benchmarks import processes, report
-from benchmarks.contenders import Baseline, ThisProject, Tutorial
+from benchmarks.contenders import DECODE_ONLY, Baseline, ThisProject, Tutorial
 from benchmarks.photos import draw_photos, find_photos
 from benchmarks.timing import Durations, measure_interleaved, save_for_pyperf
+from classifier import photos
 from classifier.services import Services
 from local.aws import BUCKET, new_session
 
@@ -71,11 +72,13 @@ def measure_photo(file: Path, networks: dict[str, Path]) -> Durations:
     this_project = ThisProject(services)
     contenders: dict[str, Callable[[], object]] = {
         "this project": partial(this_project, data),
+        DECODE_ONLY: partial(photos.decode, data, services.description.input_size, services.settings.limits),
         "baseline": partial(Baseline(services.settings.model_directory / "clothing.tflite"), data),
         **{name: partial(Tutorial(network), data) for name, network in networks.items()},
     }
     rounds = _ROUNDS if len(data) < _LARGE_FILE_BYTES else _ROUNDS_OF_LARGE_FILES
-    return measure_interleaved(contenders, rounds) | this_project.stages
+    durations = measure_interleaved(contenders, rounds)
+    return durations | {stage: seconds[-rounds:] for stage, seconds in this_project.stages.items()}  # no warm-up
 
 
 def measure_starts(photo: Path, network: Path) -> tuple[Durations, dict[str, float]]:

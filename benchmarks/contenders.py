@@ -2,12 +2,9 @@
 
 import io
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +17,8 @@ from classifier.runtime import Interpreter
 from classifier.services import Services
 from classifier.telemetry import Stopwatch
 
-STAGES = ("decode", "resize", "inference", "other")
+DECODE_ONLY = "decoding in the same process"
+STAGES = ("decode", "inference", "other")
 ORIGIN = Origin("listing-42/front.jpg", Source.BYTES, datetime(2026, 1, 31, tzinfo=UTC), "etag")
 
 
@@ -95,32 +93,10 @@ class ThisProject:
         """Return the body of the answer to `POST /classifications`."""
         stopwatch = Stopwatch()
         started = time.perf_counter()
-        with _timed_resizing() as resizing:
-            answer = classify(data, ORIGIN, self.services, stopwatch).to_json()
+        answer = classify(data, ORIGIN, self.services, stopwatch).to_json()
         total = time.perf_counter() - started
         decode, inference = (stopwatch.milliseconds[stage] / 1000 for stage in ("decode", "infer"))
-        resize = sum(resizing)  # a part of the stage "decode"
-        durations = decode - resize, resize, inference, total - decode - inference
+        durations = decode, inference, total - decode - inference
         for stage, seconds in zip(STAGES, durations, strict=True):
             self.stages[stage].append(seconds)
         return answer
-
-
-@contextmanager
-def _timed_resizing() -> Iterator[list[float]]:
-    """Collect the seconds of each call of Pillow's `reduce` and `resize`. The time of a nested call counts once."""
-    seconds: list[float] = []
-
-    def timed(method: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
-        def run(*arguments: Any, **options: Any) -> Image.Image:
-            before = len(seconds)
-            started = time.perf_counter()
-            image = method(*arguments, **options)
-            seconds[before:] = [time.perf_counter() - started]
-            return image
-
-        return run
-
-    reduce, resize = timed(Image.Image.reduce), timed(Image.Image.resize)
-    with patch.object(Image.Image, "reduce", reduce), patch.object(Image.Image, "resize", resize):
-        yield seconds

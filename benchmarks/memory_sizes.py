@@ -24,7 +24,7 @@ from benchmarks.report import table
 from classifier.settings import MEGABYTES_PER_VCPU
 from local.aws import BUCKET
 
-_SIZES = (512, 1024, 1769, 3008)  # MB
+_SIZES = (1024, 1769, 3008)  # MB
 _STARTS = 5  # of each size
 _PHOTOS = 10  # after each start
 # In Docker's default period of 100,000 microseconds, a photo is finished before its CPU share is used up.

@@ -35,6 +35,11 @@ def median_ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
     return statistics.median(duration / other for duration, other in zip(seconds, reference, strict=True))
 
 
+def median_difference(seconds: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the median over rounds, in milliseconds, of the duration less the reference's in the same round."""
+    return statistics.median(duration - other for duration, other in zip(seconds, reference, strict=True)) * 1000
+
+
 def save_for_pyperf(measurements: Mapping[str, Durations], file: Path) -> None:
     """Write all durations to a file that `python -m pyperf` can show and compare."""
     benchmarks = [

@@ -28,9 +28,14 @@ def format_record(record: Any) -> str:
     if record["message"] == "classified":
         review = ", needs review" if record["needs_review"] else ""
         percent = int(round(100 * record["confidence"], 2))  # rounded down, as on the page: 99.9% is not certain
-        return f"{record['id']}: {record['label']}, {percent}%{review}"
+        return printable(f"{record['id']}: {record['label']}, {percent}%{review}")
     if record["message"] in _LINES:
-        return _LINES[record["message"]].format_map(record)
+        return printable(_LINES[record["message"]].format_map(record))
     details = [f"{name}={record[name]}" for name in _DETAILS if name in record]
     error = record["exception"].strip().splitlines()[-1:] if "exception" in record else []
-    return f"{record['level']}: {record['message']}: {', '.join([*details, *error])}"
+    return printable(f"{record['level']}: {record['message']}: {', '.join([*details, *error])}")
+
+
+def printable(line: str) -> str:
+    """Escape what could falsify the output: control characters, and those that turn the direction of writing."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)

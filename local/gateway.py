@@ -115,7 +115,8 @@ def _gateway_error(kind: str, status: int, event: dict[str, Any]) -> Response:
     responses = resource_properties("Api")["GatewayResponses"]
     content: str = responses[kind]["ResponseTemplates"]["application/json"]
     content = content.replace("$context.requestId", event["requestContext"]["requestId"])
-    return Response(content, status, content_type="application/json")
+    headers = {name: value.strip("'") for name, value in responses[kind]["ResponseParameters"]["Headers"].items()}
+    return Response(content, status, headers, content_type="application/json")
 
 
 def _invoke(request: Request, function: Function) -> Response:

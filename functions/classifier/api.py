@@ -5,7 +5,8 @@ import json
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote as encode_path
+from urllib.parse import urlsplit
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -23,6 +24,7 @@ from classifier.errors import (
     MethodNotAllowed,
     NotFound,
     PhotoError,
+    quote,
 )
 from classifier.indexes import Filter
 from classifier.openapi import allowed_methods, describe_api
@@ -52,6 +54,8 @@ _LIST_PARAMETERS = ("label", "status", "needs_review", "batch", "limit", "cursor
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 100
 _LARGEST_BATCH = 1000  # photos; an answer of Lambda may have 6 MB
 
+_DEFAULT_HEADERS = {"Cache-Control": ["no-store"], "X-Content-Type-Options": ["nosniff"]}
+
 Headers = dict[str, str | list[str]]
 
 _resolver = APIGatewayRestResolver()
@@ -66,6 +70,7 @@ def handle_request(event: dict[str, Any], context: "LambdaContext", services: Se
     is_head = event["httpMethod"] == "HEAD"
     method = "GET" if is_head else event["httpMethod"]
     answer: dict[str, Any] = _resolver.resolve({**event, "path": path, "httpMethod": method}, context)
+    answer["multiValueHeaders"] = {**_DEFAULT_HEADERS, **answer["multiValueHeaders"]}
     return {**answer, "body": ""} if is_head else answer
 
 
@@ -126,7 +131,7 @@ def read_batch() -> Response[str]:
     batch_id = id_in_path(_resolver.current_event.path, "/batches/")
     photos = _services().records.page(Filter(batch=batch_id), _LARGEST_BATCH).classifications
     if not photos:
-        raise NotFound(f"There is no batch {batch_id!r}.")
+        raise NotFound(f"There is no batch {quote(batch_id)}.")
     label, confidence = verdict(photos) or (None, None)
     answer = {
         "batch_id": batch_id,
@@ -216,7 +221,7 @@ def answer_no_route(_: NotFoundError) -> Response[str]:
     if not allowed:
         return _refusal(NotFound("This path does not exist. GET /openapi.json lists those that do."))
     methods = ", ".join(allowed)
-    message = f"The method {_resolver.current_event.http_method} is not allowed. Allowed: {methods}."
+    message = f"The method {quote(_resolver.current_event.http_method)} is not allowed. Allowed: {methods}."
     return _refusal(MethodNotAllowed(message), {"Allow": methods})
 
 
@@ -247,6 +252,7 @@ def _refusal(error: ClassifierError, headers: Headers | None = None) -> Response
 def _classify_request() -> Classification:
     """Classify the photo in the request, and save the result."""
     services = _services()
+    services.decoders.start()  # it gets ready while this process fetches the photo
     stopwatch = Stopwatch()
     with stopwatch.stage("fetch"):
         data, source = _requested_photo(services)
@@ -258,7 +264,7 @@ def _classify_request() -> Classification:
 
 def _requested_photo(services: Services) -> tuple[bytes, Source]:
     """Return the image in the body, whatever its Content-Type, or the image at the body's `url`."""
-    from classifier.photos import is_known_format  # noqa: PLC0415 - imports numpy and Pillow, which few requests need
+    from classifier.containers import is_known_format  # noqa: PLC0415 - few requests need it
 
     body = read_body(_resolver.current_event)
     is_image = _resolver.current_event.headers.get("Content-Type", "").lower().startswith("image/")
@@ -284,7 +290,7 @@ def _parse_filter(parameters: dict[str, str]) -> Filter:
 def _known_label(label: str) -> str:
     labels = _services().description.labels
     if label not in labels:
-        raise InvalidRequest(f"Unknown label {label!r}. Known labels: {', '.join(labels)}.")
+        raise InvalidRequest(f"Unknown label {quote(label)}. Known labels: {', '.join(labels)}.")
     return label
 
 
@@ -295,7 +301,7 @@ def _matches(if_none_match: str, etag: str) -> bool:
 
 
 def _location(photo_id: str) -> str:
-    return f"{_resolver.context['prefix']}/classifications/{quote(photo_id)}"
+    return f"{_resolver.context['prefix']}/classifications/{encode_path(photo_id)}"
 
 
 def _services() -> Services:
@@ -316,7 +322,6 @@ def _page(name: str, uploads_origin: str = "") -> Response[str]:
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
         "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
     }
     return Response(HTTPStatus.OK, "text/html; charset=utf-8", html, headers)
 

@@ -28,7 +28,7 @@ def get_services() -> Services:
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency":
     # No request waits for this start, so everything is made now.
-    from classifier import api, bucket_events, photos  # noqa: F401
+    from classifier import api, bucket_events  # noqa: F401
 
     get_services().warm_up()
 
@@ -55,6 +55,7 @@ def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[s
         from classifier.api import handle_request
 
         return handle_request(event, context, services)
+    services.decoders.start()  # it gets ready while this process imports modules and fetches the photo
     if events.is_direct(event):
         from classifier.direct import handle_direct
 

@@ -34,11 +34,9 @@ class Origin:
 
 def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwatch) -> Classification:
     """Decode the photo and ask the model. Raise a `PhotoError` if the bytes can never be classified."""
-    from classifier import photos  # noqa: PLC0415 - imports numpy and Pillow, which reading a record does not need
-
     model = services.model
     with stopwatch.stage("decode"):
-        photo = photos.decode(data, model.description.input_size, services.settings.limits)
+        photo = services.decoders.decode(data, model.description.input_size, services.settings.limits)
     with stopwatch.stage("infer"):
         scores, needs_review = model.predict(photo.pixels)
     return Classification(

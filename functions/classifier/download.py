@@ -126,21 +126,22 @@ class Downloader:
         return body, None
 
     def connect(self, target: Target, deadline: float) -> socket.socket:
-        """Connect to the first address of the host, without the TLS handshake. All of its addresses must be allowed."""
+        """Connect to the host, without the TLS handshake. Try its addresses in turn. All of them must be allowed."""
         found = self.look_up(target, deadline)
         for *_, address in found:
             self._check(address[0], target.port)
-        family, kind, protocol, _, address = found[0]
-        connection = socket.socket(family, kind, protocol)
-        try:
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
-            connection.connect(address)
-            if target.secure:
-                return tls_context().wrap_socket(connection, server_hostname=target.host, do_handshake_on_connect=False)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        for number, place in enumerate(found, 1):
+            # An address that does not answer leaves time for the others.
+            seconds = (deadline - time.monotonic()) / (len(found) - number + 1)
+            try:
+                connection = _connect(target, place, max(seconds, 0.001))
+            except OSError:
+                if number == len(found):
+                    raise
+            else:
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                return connection
+        raise UrlUnreachable(f"{target.host} has no address.")
 
     def look_up(self, target: Target, deadline: float) -> list[tuple[Any, ...]]:
         """Return the host's addresses. The resolver has no timeout: after the deadline, its thread keeps running."""
@@ -220,6 +221,21 @@ def resolve_redirect(url: str, location: str) -> str:
         return urljoin(url, quote(location, safe=punctuation, encoding="latin-1"))
     except ValueError:
         _refuse("The URL redirects to a malformed URL.")
+
+
+def _connect(target: Target, place: tuple[Any, ...], seconds: float) -> socket.socket:
+    """Connect to one of the places that `getaddrinfo` returns."""
+    family, kind, protocol, _, address = place
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.settimeout(seconds)
+        connection.connect(address)
+        if target.secure:
+            return tls_context().wrap_socket(connection, server_hostname=target.host, do_handshake_on_connect=False)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def send_request(connection: socket.socket, target: Target) -> http.client.HTTPResponse:

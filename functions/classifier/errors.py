@@ -19,6 +19,16 @@ Messages are written for the person who sent the photo. They contain no paths, h
 from http import HTTPStatus
 from typing import ClassVar, Self
 
+_MAX_QUOTED = 1024  # characters; an id has at most so many
+
+
+def quote(text: str) -> str:
+    """Return what somebody sent as a message may contain it: in quotes, not long, without control characters.
+
+    `repr` also escapes the characters that turn the direction of writing.
+    """
+    return repr(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
+
 
 class ClassifierError(Exception):
     """Base of every error that this package raises on purpose. `str(error)` may be shown to anybody."""
@@ -43,7 +53,7 @@ class NotFound(ClassifierError):
     @classmethod
     def photo(cls, photo_id: str) -> Self:
         """Return the error for an id that no photo has."""
-        return cls(f"There is no photo {photo_id!r}.")
+        return cls(f"There is no photo {quote(photo_id)}.")
 
 
 class PhotoError(ClassifierError):

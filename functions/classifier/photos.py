@@ -4,42 +4,52 @@ Training, evaluation and serving all prepare pixels here, so the network sees th
 Nothing here depends on AWS, the model or the environment.
 """
 
+import io
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
 
 # Plugins register themselves. Without these imports, Pillow imports all forty when it meets an unknown format.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
+    GifImagePlugin,
     Image,
+    ImageChops,
+    ImageFile,
+    ImageStat,
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
+    TiffImagePlugin,
 )
 
-from classifier import structure
-from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, UnsupportedImage
+from classifier.colours import to_srgb
+from classifier.containers import ADVICE, Colours, has_all_scans, is_known_format, read_container, webp_size
+from classifier.errors import PhotoError, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
+from classifier.pixels import Photo
 
-if TYPE_CHECKING:
-    import pillow_heif
+# ruff: noqa: PLC0415 - what few photos need is imported when it is needed
 
-    _Source = Image.Image | pillow_heif.HeifImage
+Box = tuple[int, int, int, int]
+Convert = Callable[[Image.Image], Image.Image]
 
 # No other format is opened. Pillow also reads formats that run programs (EPS), and many that nobody uses for photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+_JPEG, _END_OF_JPEG, _TIFF = b"\xff\xd8", b"\xff\xd9", (b"II*\0", b"MM\0*")
 _RIFF, _BRAND = b"RIFF", b"ftyp"  # WebP begins with "RIFF"; AVIF and HEIF have "ftyp" from the fifth byte on
-_MAGIC_BYTES = 32  # enough to recognize each of these formats
-_EXIF_ORIENTATION = 0x0112
+# Tags of TIFF 6.0 and DNG. The first image of a camera's raw file is a preview, or has the tag of DNG.
+_SUBFILE_TYPE, _PREVIEW, _ORIENTATION, _DNG_VERSION = 254, 1, 274, 50706
+MAX_MISSING = 0.2  # of the picture: so much can be in the last tenth of a file
 BAND_PIXELS = 1_000_000  # converted at a time, in whole rows
 # An image is first reduced to this many times the size of the square. Larger factors make no visible difference.
 _REDUCING_GAP = 3
+_DAMAGED = "The image is damaged or incomplete."
+
+Image.MAX_IMAGE_PIXELS = None  # `Limits` are checked instead
+TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader of uncompressed TIFFs mixes up the samples of 16-bit planes
+# These are missing. libtiff has turned the bytes of the second one already.
+TiffImagePlugin.OPEN_INFO[(b"MM", 0, (1,), 1, (16,), ())] = ("I;16B", "I;16B")
+TiffImagePlugin.OPEN_INFO[(b"MM", 1, (1,), 1, (32,), ())] = ("I", "I;32N")
 
 # EXIF orientation (TIFF 6.0, section "Orientation") to the operation that makes the image upright.
 _TO_UPRIGHT = {
@@ -54,59 +64,113 @@ _TO_UPRIGHT = {
 _SWAPS_SIDES = {5, 6, 7, 8}
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """A decoded photo: its format as Pillow names it, its width and height when it is upright, and its pixels.
+def decode(data: bytes, side: int, limits: Limits) -> Photo:
+    """Decode a photo of any format in `FORMATS` to a square of `side` × `side` pixels, as browsers show it.
 
-    `pixels` is the whole photo, upright, scaled to a square: RGB, uint8, of shape (size, size, 3).
-    """
-
-    format: str
-    width: int
-    height: int
-    pixels: npt.NDArray[np.uint8]
-
-
-def decode(data: bytes, size: int, limits: Limits) -> Photo:
-    """Decode a photo of any format in `FORMATS` to a square of `size` × `size` pixels.
-
-    Of animations and files with several pages, the first frame is decoded. Transparent pixels become white.
+    Of animations and files with several pages, the first frame that is shown is decoded. Colours are converted to sRGB.
+    Transparent pixels become white. So does what is missing at the end, if it is at most `MAX_MISSING` of the picture.
 
     Raise `ImageTooLarge`, `UnsupportedImage` or `UnreadableImage`. Sizes are checked before pixels are decoded.
     """
     limits.check_bytes(len(data))
-    image = _open(data, limits)
+    container = read_container(data)
+    image = _open(container.data, limits)
     width, height = image.size
     try:
-        image.draft(None, (size, size))  # JPEG only: decode at 1/2, 1/4 or 1/8, but not below this size
-        with structure.memory_budget(image, limits.pixels):
-            square = _scale_to_square(image, data, size)
-        orientation = image.getexif().get(_EXIF_ORIENTATION)  # TIFF and HEIF are rotated while they are loaded
+        square = to_srgb(_draw(image, container.data, side, limits), _colours(image, container.colours))
+        # Pillow tells of the rotation of an AVIF in EXIF data. It rotates a TIFF, and libheif a HEIF.
+        orientation = image.getexif().get(_ORIENTATION) if image.format == "AVIF" else container.orientation
+    except (PhotoError, ImportError, MemoryError):
+        raise
     except Exception as error:  # parsers raise all kinds of exceptions for hostile bytes
-        raise UnreadableImage("The image is damaged or incomplete.") from error
+        raise UnreadableImage(_DAMAGED) from error
     if orientation in _TO_UPRIGHT:
         square = square.transpose(_TO_UPRIGHT[orientation])
     if orientation in _SWAPS_SIDES:
         width, height = height, width
-    format_name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO is a JPEG followed by more images
-    return Photo(format_name, width, height, np.asarray(square))
+    name = "JPEG" if image.format == "MPO" else str(image.format)  # an MPO is a JPEG that is followed by others
+    return Photo(name, width, height, side, square.tobytes())
 
 
-def is_known_format(data: bytes) -> bool:
-    """Return whether the first bytes are those of a format that `decode` reads."""
-    accepts: list[Callable[[bytes], bool | str] | None] = [Image.OPEN[name][1] for name in _candidate_formats(data)]
-    return any(accept and accept(data[:_MAGIC_BYTES]) is True for accept in accepts)
+def _colours(image: Image.Image, colours: Colours) -> Colours:
+    return Colours(profile=image.info.get("icc_profile")) if image.format == "TIFF" else colours
+
+
+def _draw(image: ImageFile.ImageFile, data: bytes, side: int, limits: Limits) -> Image.Image:
+    """Decode the pixels. Return the whole image as a square in RGB, RGBA, CMYK, L or LA, not upright yet."""
+    image.draft(None, (side, side))  # JPEG only: decode at 1/2, 1/4 or 1/8, but not below this size
+    try:
+        return _scale_to_square(image, side)
+    except (ImportError, MemoryError):
+        raise
+    except Exception:
+        return _draw_incomplete(data, side, limits)
+
+
+def _draw_incomplete(data: bytes, side: int, limits: Limits) -> Image.Image:
+    """Draw what is there, and white for the rest. Raise `UnreadableImage` if more than `MAX_MISSING` is missing.
+
+    The decoder begins once with a black and once with a white picture: what is missing differs in the end.
+    """
+    mode = _open(data, limits).mode
+    fills = (255, 0) if mode == "CMYK" else (0, 255)
+    black, white = (_draw_over(fill, _open(data, limits), side, indexes=mode == "P") for fill in fills)
+    missing = ImageChops.difference(black.convert("RGB"), white.convert("RGB")).convert("L")
+    share = ImageStat.Stat(missing).mean[0] / 255
+    if share == 1 and data.startswith(_JPEG) and has_all_scans(data):
+        # libjpeg draws nothing of a progressive JPEG before its end.
+        return _scale_to_square(_open(data + _END_OF_JPEG, limits), side)
+    if share > MAX_MISSING:
+        raise UnreadableImage(_DAMAGED)
+    if mode != "P":
+        return white
+    square = _draw_over(0, _open(data, limits), side)
+    return Image.composite(Image.new(square.mode, square.size, "white"), square, missing)
+
+
+def _draw_over(fill: int, image: ImageFile.ImageFile, side: int, *, indexes: bool = False) -> Image.Image:
+    """Let the decoder draw over a picture of one value, as far as it gets. Show indexes of colours as grey if asked."""
+    prepare = image.load_prepare
+
+    def prepare_and_fill() -> None:
+        prepare()
+        bands = len(image.getbands())
+        image.im.paste(fill if bands == 1 else (fill,) * bands, (0, 0, *image.size))
+
+    image.draft(None, (side, side))
+    image.load_prepare = prepare_and_fill  # type: ignore[method-assign]
+    try:
+        image.load()
+    except Exception:
+        image.tile = []  # nothing more is to be loaded
+    if indexes:
+        image.putpalette(bytes(index for index in range(256) for _ in "RGB"))
+        image.info.pop("transparency", None)
+    return _scale_to_square(image, side)
+
+
+def load(*, rare: bool) -> None:
+    """Import what `decode` would import for a photo, for a process that cannot import anything later."""
+    from PIL import ImageCms, MpoImagePlugin  # noqa: F401
+
+    Image.preinit()
+    for encoding in ("ascii", "latin-1", "utf-8", "utf-16"):
+        "".encode(encoding)
+    if rare:
+        from classifier import rgb_spaces, samples  # noqa: F401
+
+        register_rare_formats()
 
 
 @cache
 def register_rare_formats() -> None:
     """Register WebP, AVIF and HEIF with Pillow. Their libraries take as long to load as a photo takes to classify."""
-    import pillow_heif  # noqa: PLC0415
-    from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
+    import pi_heif
+    from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401
 
     # Only the main image counts: an embedded preview may show something else.
     # One thread, because each thread holds a tile in memory.
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
@@ -117,99 +181,89 @@ def _candidate_formats(data: bytes) -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     """Read the header, without decoding pixels."""
+    if stated := webp_size(data):  # libwebp takes memory for all pixels when it opens a file
+        limits.check_size(*stated)
     try:
-        structure.check_segments(data)
-        # Pillow's limit is one for the whole process, and Pillow only warns up to twice the limit. It covers frames.
-        Image.MAX_IMAGE_PIXELS = 2 * limits.pixels
-        image = Image.open(structure.BoundedReader(data), formats=_candidate_formats(data))
-        limits.check_size(*image.size)
-        structure.check_image(image, data, limits.pixels)
-    except PhotoError:
+        image = Image.open(io.BytesIO(data), formats=_candidate_formats(data))
+    except (ImportError, MemoryError):
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge(f"The image has more than {limits.pixels / 1e6:g} megapixels.") from error
     except Exception as error:
-        if is_known_format(data):
-            raise UnreadableImage("The image is damaged or incomplete.") from error
-        raise UnsupportedImage(f"This is not an image in a supported format: {', '.join(FORMATS)}.") from error
+        # Pillow does not know all kinds of TIFF.
+        if is_known_format(data) and (not data.startswith(_TIFF) or _lacks_directory(data)):
+            raise UnreadableImage(_DAMAGED) from error
+        raise UnsupportedImage(f"This is not an image in a supported format. {ADVICE}") from error
+    limits.check_size(*image.size)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and (
+        _DNG_VERSION in image.tag_v2 or image.tag_v2.get(_SUBFILE_TYPE, 0) & _PREVIEW
+    ):
+        raise UnsupportedImage(f"This is the raw file of a camera. {ADVICE}")
     return image
 
 
-def _scale_to_square(image: Image.Image, data: bytes, size: int) -> Image.Image:
-    """Return the whole image as a square in RGB, on white.
+def _lacks_directory(data: bytes) -> bool:
+    """Return whether a TIFF ends before its first directory, which is often its last part."""
+    return int.from_bytes(data[4:8], "little" if data.startswith(_TIFF[0]) else "big") >= len(data)
 
-    The image is converted and reduced in bands: a converted copy of 50 megapixels would take 200 MB.
-    """
-    source: _Source = image
-    if image.format == "HEIF":
-        import pillow_heif  # noqa: PLC0415
 
-        heif = pillow_heif.open_heif(data)
-        source = heif[heif.primary_index]
-        source.load()
+def _scale_to_square(image: Image.Image, side: int) -> Image.Image:
+    """Return the whole image as a square, in RGB, RGBA, CMYK, L or LA."""
+    image.load()
+    if image.mode in {"RGB", "CMYK", "L"} and not image.has_transparency_data:  # needs no conversion, so no copy
+        square = _resize(image, side)
     else:
-        image.load()
-        if image.mode == "RGB" and not image.has_transparency_data:  # needs no conversion, so no copy
-            return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
-    width, height = source.size
-    x, y = (max(1, int(length / size / _REDUCING_GAP)) for length in (width, height))
+        square = _scale_in_bands(image, side)
+    # The first frame of a GIF need not cover the whole image. The rest is transparent.
+    covered = image.dispose_extent if isinstance(image, GifImagePlugin.GifImageFile) else None
+    if covered and covered != (0, 0, image.width, image.height):
+        frame = Image.new("L", image.size)
+        frame.paste(255, covered)
+        square = Image.composite(square.convert("RGBA"), Image.new("RGBA", square.size, "white"), _resize(frame, side))
+    return square
+
+
+def _resize(image: Image.Image, side: int) -> Image.Image:
+    return image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+
+
+def _scale_in_bands(image: Image.Image, side: int) -> Image.Image:
+    """Convert and reduce the image in bands: a converted copy of 50 megapixels would take 200 MB."""
+    width, height = image.size
+    x, y = (max(1, int(length / side / _REDUCING_GAP)) for length in (width, height))
     rows = max(1, BAND_PIXELS // (width * y)) * y
-    bands = [(top, min(top + rows, height)) for top in range(0, height, rows)]
-    to_rgb = _conversion(image, source, bands)
-    reduced = Image.new("RGB", (math.ceil(width / x), math.ceil(height / y)))
-    for top, bottom in bands:
-        reduced.paste(to_rgb(_band(source, top, bottom)).reduce((x, y)), (0, top // y))
-    return reduced.resize((size, size), Image.Resampling.BILINEAR, box=(0, 0, width / x, height / y))
+    bands = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    mode, convert = _conversion(image, bands)
+    reduced = Image.new(mode, (math.ceil(width / x), math.ceil(height / y)))
+    for band in bands:
+        reduced.paste(convert(image.crop(band)).reduce((x, y)), (0, band[1] // y))
+    return reduced.resize((side, side), Image.Resampling.BILINEAR, box=(0, 0, width / x, height / y))
 
 
-def _band(source: "_Source", top: int, bottom: int) -> Image.Image:
-    """Return some rows. Those of a HEIF image come from its decoder's memory: Pillow's image would be a copy of it."""
-    if isinstance(source, Image.Image):
-        return source.crop((0, top, source.width, bottom))
-    size = source.size[0], bottom - top
-    return Image.frombuffer(source.mode, size, np.asarray(source)[top:bottom], "raw", source.mode, source.stride, 1)
-
-
-def _conversion(
-    image: Image.Image, source: "_Source", bands: list[tuple[int, int]]
-) -> Callable[[Image.Image], Image.Image]:
-    """Return the function that converts a band to RGB."""
+def _conversion(image: Image.Image, bands: list[Box]) -> tuple[str, Convert]:
+    """Return the mode into which a band is converted, and the function that does it."""
     if image.mode in {"I", "F"}:
-        return _make_stretch(_band(source, *band) for band in bands)
+        return "L", _make_scale(image, bands)
     if image.mode.startswith("I;16"):
-        return _reduce_to_8_bits
-    if image.has_transparency_data:
-        return _on_white
-    return partial(Image.Image.convert, mode="RGB")
+        from classifier.samples import is_inverted, reduce_16_bits
+
+        transparent = image.info.get("transparency")
+        convert = partial(reduce_16_bits, inverted=is_inverted(image), transparent=transparent)
+        return "L" if transparent is None else "LA", convert
+    opaque = "L" if image.mode in {"1", "L", "LA"} else "RGB"
+    mode = f"{opaque}A" if _is_transparent(image) else opaque
+    return mode, partial(Image.Image.convert, mode=mode)
 
 
-def _on_white(band: Image.Image) -> Image.Image:
-    """Put the band on a white background."""
-    opaque = Image.new("RGBA", band.size, "white")
-    opaque.alpha_composite(band.convert("RGBA"))
-    return opaque.convert("RGB")
+def _is_transparent(image: Image.Image) -> bool:
+    """Return whether a part is transparent. In a BMP whose alpha is 0 everywhere, it has no meaning."""
+    has_no_meaning = image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[-1] == (0, 0)
+    return image.has_transparency_data and not has_no_meaning
 
 
-def _reduce_to_8_bits(band: Image.Image) -> Image.Image:
-    """Keep the upper byte of 16-bit samples."""
-    return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
+def _make_scale(image: Image.Image, bands: list[Box]) -> Convert:
+    from classifier.samples import find_white, is_swapped, read_32_bits, scale_32_bits
 
-
-def _make_stretch(bands: Iterable[Image.Image]) -> Callable[[Image.Image], Image.Image]:
-    """Return a function that maps the darkest 32-bit sample to black and the brightest to white.
-
-    Files with such samples do not state which value is white.
-    """
-    extremes = [(samples.min(), samples.max()) for samples in map(_samples, bands)]
-    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
-
-    def stretch(band: Image.Image) -> Image.Image:
-        return Image.fromarray(((_samples(band) - low) / max(high - low, 1e-9) * 255).astype(np.uint8))
-
-    return stretch
-
-
-def _samples(band: Image.Image) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(band)).astype(np.float64)
+    read = partial(read_32_bits, swapped=is_swapped(image))
+    white = find_white(max(float(read(image.crop(band)).max()) for band in bands))
+    return lambda band: scale_32_bits(read(band), white)

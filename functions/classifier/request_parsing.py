@@ -2,11 +2,12 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from classifier.errors import InvalidRequest, NotFound
+from classifier.errors import InvalidRequest, NotFound, quote
 from classifier.keys import is_possible_id
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def query_parameters(event: "APIGatewayProxyEvent", known: Sequence[str]) -> dic
     values_by_name = event.raw_event.get("multiValueQueryStringParameters") or {}
     for name, values in values_by_name.items():
         if name not in known:
-            raise InvalidRequest(f"Unknown parameter {name!r}. Known parameters: {', '.join(known)}.")
+            raise InvalidRequest(f"Unknown parameter {quote(name)}. Known parameters: {', '.join(known)}.")
         if len(values) > 1:
             raise InvalidRequest(f"`{name}` is given {len(values)} times.")
     return {name: values[0] for name, values in values_by_name.items()}
@@ -60,7 +61,7 @@ def parse_choice(name: str, parameters: Mapping[str, str], meanings: Mapping[str
 def parse_limit(parameters: Mapping[str, str], default: int, largest: int) -> int:
     """Return how many items a page may have."""
     limit = parameters.get("limit", str(default))
-    if not (limit.isascii() and limit.isdecimal()) or not 1 <= int(limit) <= largest:
+    if not re.fullmatch(r"[0-9]{1,9}", limit) or not 1 <= int(limit) <= largest:
         raise InvalidRequest(f"`limit` must be a number from 1 to {largest}.")
     return int(limit)
 

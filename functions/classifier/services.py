@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
     from classifier.bucket import Bucket
+    from classifier.decoders import Decoders
     from classifier.download import Downloader
     from classifier.model import Model
     from classifier.records import Records
@@ -84,6 +85,7 @@ class Services:
 
     def warm_up(self) -> None:
         """Make everything that an upload needs."""
+        self.decoders.start()
         _ = self.bucket, self.records, self.model
         if self.settings.event_bus:
             _ = self.eventbridge
@@ -124,6 +126,13 @@ class Services:
         from classifier.download import Downloader
 
         return Downloader(self.settings.limits.file_bytes, allow_loopback=self.settings.allow_loopback_urls)
+
+    @_LockedCachedProperty
+    def decoders(self) -> "Decoders":
+        """As many decoding processes as there are processors."""
+        from classifier.decoders import Decoders
+
+        return Decoders(self.vcpus)
 
     @_LockedCachedProperty
     def description(self) -> Description:

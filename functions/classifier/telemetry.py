@@ -1,10 +1,12 @@
 """Logs and metrics, by Powertools for AWS Lambda."""
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
@@ -22,7 +24,11 @@ _FAILED_SHARE = "PhotosFailed"
 _REVIEW_SHARE = "PhotosForReview"
 _AGREED_SHARE = "SellersAgreed"
 
-logger = Logger(service=_SERVICE, serialize_stacktrace=False)  # the text of an exception holds the stack trace already
+logger = Logger(
+    service=_SERVICE,
+    serialize_stacktrace=False,  # the text of an exception holds the stack trace already
+    json_serializer=partial(json.dumps, default=str, separators=(",", ":")),  # in ASCII: ids hold what strangers choose
+)
 metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
 _metrics_lock = threading.Lock()  # Powertools' metrics are for one thread; the photos of a batch are in several
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from classifier.classification import Classification, Source, Status, format_time
-from classifier.errors import InvalidRequest
+from classifier.errors import InvalidRequest, quote
 from classifier.keys import object_key
 from classifier.records import Row
 from classifier.services import Services
@@ -29,7 +29,8 @@ _IMAGE_TYPES = (
     "image/avif",
 )
 # "/" would make folders, "." and ".." change the path of a URL, and S3 replaces "${filename}" in the key of a form.
-_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]|\$\{|^\.{1,2}$")
+# Control characters, line separators and those that turn the direction of writing would falsify what people read.
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069/\\]|\$\{|^\.{1,2}$")
 EXPECTED_FILES = 'Send {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]} as JSON.'
 
 
@@ -87,7 +88,7 @@ def _parse_file(file: object) -> File:
         )
     content_type = file.get("content_type")
     if content_type not in _IMAGE_TYPES:
-        raise InvalidRequest(f"The `content_type` of {name!r} must be one of {', '.join(_IMAGE_TYPES)}.")
+        raise InvalidRequest(f"The `content_type` of {quote(name)} must be one of {', '.join(_IMAGE_TYPES)}.")
     return File(name, content_type)
 
 

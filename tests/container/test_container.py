@@ -20,6 +20,7 @@ from tests.support.drawings import encoded, garment, photo
 from tests.support.events import api_event
 from tests.support.local_system import System, running, status, wait_until
 from tests.support.paths import ROOT
+from tests.support.photo_files import flat_webp
 from tests.support.ports import free_port
 
 SAM = Path(os.environ.get("SAM", "sam"))
@@ -135,7 +136,7 @@ def _answers(container: Container) -> bool:
 @pytest.fixture(scope="module")
 def container(system: System, network: str) -> Iterator[Container]:
     """A container with the least memory that the template allows."""
-    with emulated("--network", network, "-m", "512m", "--memory-swap", "512m") as container:
+    with emulated("--network", network, "-m", "896m", "--memory-swap", "896m") as container:
         yield container
 
 
@@ -290,10 +291,12 @@ def black_png(side: int, rows: int) -> bytes:
         pytest.param(black_png(60_000, rows=100), (413, "image_too_large"), id="a bomb"),
         pytest.param(black_png(7_000, rows=7_000), (200, None), id="49 megapixels in a PNG of 144 kilobytes"),
         pytest.param(encoded(garment("pants", (8000, 6000)), quality=60), (200, None), id="48 megapixels in a JPEG"),
+        pytest.param(flat_webp((5000, 5000)), (200, None), id="25 megapixels in a WebP of 30 bytes"),
+        pytest.param(flat_webp((7000, 7000)), (413, "image_too_large"), id="49 megapixels in a WebP of 30 bytes"),
         pytest.param(photo("pants")[:2000], (422, "unreadable_image"), id="cut short"),
     ],
 )
-def test_no_photo_kills_a_container_with_512_megabytes(
+def test_no_photo_kills_a_container_with_the_least_memory(
     container: Container, data: bytes, expected: tuple[int, str | None]
 ) -> None:
     status, content = container.request("POST", "/predict", body=data, headers={"Content-Type": "image/png"})

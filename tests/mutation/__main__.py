@@ -40,6 +40,7 @@ def copy_project(build: Path) -> None:
     shutil.rmtree(build, ignore_errors=True)
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "functions" / "classifier", build / "src" / "classifier", ignore=ignore)
+    _pass_on_mutant(build / "src" / "classifier" / "decoders.py")
     for name in _COPIED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, build / name, ignore=ignore)
@@ -47,6 +48,16 @@ def copy_project(build: Path) -> None:
             shutil.copyfile(ROOT / name, build / name)
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8") + _SETTINGS.read_text(encoding="utf-8")
     (build / "pyproject.toml").write_text(settings, encoding="utf-8")
+
+
+def _pass_on_mutant(decoders: Path) -> None:
+    """Let the decoding processes, whose environment is empty, know which change mutmut is testing."""
+    code = decoders.read_text(encoding="utf-8")
+    environment = "                _ENVIRONMENT,\n"
+    if code.count(environment) != 1:
+        raise ValueError("The environment of the decoding processes is not where it was.")
+    mutant = '                {**_ENVIRONMENT, "MUTANT_UNDER_TEST": os.environ.get("MUTANT_UNDER_TEST", "")},\n'
+    decoders.write_text(code.replace(environment, mutant), encoding="utf-8")
 
 
 def read_score(stats: Path) -> float:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageDraw
 
 from classifier.photos import register_rare_formats
 
-register_rare_formats()  # Pillow then writes them too
+pillow_heif.register_heif_opener()  # Pillow then writes HEIF too
+register_rare_formats()  # reads it as the function does, and writes the others
 
 _FLOOR = (196, 178, 150)
 

@@ -5,14 +5,18 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pillow_heif
 from PIL import Image
 
 from tests.support.drawings import encoded
 
 Size = tuple[int, int]
+Samples = npt.NDArray[Any]  # of an image: (height, width) or (height, width, channels)
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
@@ -69,6 +73,46 @@ def png_bytes(size: Size, depth: int, colour: int, *, interlaced: bool) -> int:
     return length
 
 
+def png_of(
+    samples: Samples, depth: int = 8, colour: int = 2, *, interlaced: bool = False, before: bytes = b"", **options: Any
+) -> bytes:
+    """Return a PNG of these samples."""
+    passes = _PNG_PASSES if interlaced else [(0, 0, 1, 1)]
+    rows = b"".join(b"\0" + row for x, y, dx, dy in passes for row in _packed_rows(samples[y::dy, x::dx], depth))
+    size = (samples.shape[1], samples.shape[0])
+    return png(size, depth, colour, interlaced=interlaced, before=before, pixels=zlib.compress(rows), **options)
+
+
+def _packed_rows(samples: Samples, depth: int) -> list[bytes]:
+    if samples.size == 0:
+        return []
+    if depth >= 8:
+        return [row.astype(f">u{depth // 8}").tobytes() for row in samples]
+    bits = samples[..., np.newaxis] >> np.arange(depth - 1, -1, -1) & 1
+    return [np.packbits(row.astype(bool)).tobytes() for row in bits]
+
+
+def gamma_chunk(exponent: float) -> bytes:
+    """Return a PNG's chunk that says that samples to the power of this are linear light."""
+    return chunk(b"gAMA", struct.pack(">I", round(100_000 / exponent)))
+
+
+def chromaticities_chunk(white: tuple[float, float], primaries: Iterable[tuple[float, float]]) -> bytes:
+    """Return a PNG's chunk with x and y of white, red, green and blue."""
+    numbers = [round(number * 100_000) for point in (white, *primaries) for number in point]
+    return chunk(b"cHRM", struct.pack(">8I", *numbers))
+
+
+def profile_chunk(profile: bytes) -> bytes:
+    """Return a PNG's chunk with an ICC profile."""
+    return chunk(b"iCCP", b"name\0\0" + zlib.compress(profile))
+
+
+def with_wrong_checksum(chunk_: bytes) -> bytes:
+    """Return the chunk of a PNG with another checksum."""
+    return chunk_[:-1] + bytes([chunk_[-1] ^ 1])
+
+
 def segment(kind: int, data: bytes) -> bytes:
     """Return a segment of a JPEG."""
     return bytes((0xFF, kind)) + struct.pack(">H", 2 + len(data)) + data
@@ -119,6 +163,34 @@ def rle_bmp(size: Size, runs: bytes) -> bytes:
     return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + palette + runs
 
 
+def bmp(
+    size: Size,
+    depth: int,
+    pixels: bytes,
+    palette: bytes = b"",
+    *,
+    masks: Iterable[int] = (),
+    compression: int = 0,
+    top_down: bool = False,
+) -> bytes:
+    """Return a BMP with a header of 40 bytes, and of 124 bytes if it has four masks of bits."""
+    bits = b"".join(struct.pack("<I", mask) for mask in masks)
+    header_size = 124 if len(bits) == 16 else 40
+    rest = bits + b"BGRs" + bytes(64) if header_size == 124 else bits
+    start = 14 + 40 + len(rest) + len(palette)
+    height = -size[1] if top_down else size[1]
+    header = struct.pack(
+        "<IiiHHIIiiII", header_size, size[0], height, 1, depth, compression, len(pixels), 0, 0, len(palette) // 4, 0
+    )
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + rest + palette + pixels
+
+
+def bmp_rows(samples: Samples, depth: int) -> bytes:
+    """Return the rows of a BMP from the last to the first, of samples of at most 8 bits or of whole pixels."""
+    packed = _packed_rows(samples[::-1], depth) if depth < 8 else [row.tobytes() for row in samples[::-1]]
+    return b"".join(row + bytes(-len(row) % 4) for row in packed)
+
+
 BYTE, SHORT, LONG, RATIONAL = 1, 3, 4, 5
 _TIFF_VALUES = {BYTE: 1, SHORT: 2, LONG: 4, RATIONAL: 8, 7: 1}  # bytes of a value, by type
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_BYTES, ORIENTATION, X_RESOLUTION = 273, 278, 279, 274, 282
@@ -145,6 +217,63 @@ def tiff(size: Size, pixels: bytes, tags: Tags, *, depth: int = 8, samples: int 
     if samples == 4:
         described[338] = (SHORT, 2)
     return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory({**described, **tags}, 8 + len(pixels))
+
+
+def tiff_of(
+    samples: Samples,
+    photometric: int,
+    *,
+    order: str = "<",
+    planar: bool = False,
+    compressed: bool = False,
+    tags: Mapping[int, tuple[int, bytes]] | None = None,
+) -> bytes:
+    """Return a TIFF of these samples, with their type, in this order of bytes, in deflate if it is `compressed`.
+
+    The bytes of the values of other tags are in that order already.
+    """
+    height, width = samples.shape[:2]
+    planes = samples.reshape(height, width, -1)
+    channels = planes.shape[2]
+    ordered = planes.astype(planes.dtype.newbyteorder(">" if order == ">" else "<"))
+    strips = [ordered[..., i].tobytes() for i in range(channels)] if planar else [ordered.tobytes()]
+    strips = [zlib.compress(strip) for strip in strips] if compressed else strips
+    lengths = [len(strip) for strip in strips]
+    longs, shorts = partial(_numbers, order, "I"), partial(_numbers, order, "H")
+    entries: dict[int, tuple[int, bytes]] = {
+        256: (LONG, longs(width)),
+        257: (LONG, longs(height)),
+        258: (SHORT, shorts(*[planes.dtype.itemsize * 8] * channels)),
+        259: (SHORT, shorts(8 if compressed else 1)),
+        262: (SHORT, shorts(photometric)),
+        STRIP_OFFSETS: (LONG, longs(*[FIRST_BYTE + sum(lengths[:i]) for i in range(len(strips))])),
+        277: (SHORT, shorts(channels)),
+        ROWS_PER_STRIP: (LONG, longs(height)),
+        STRIP_BYTES: (LONG, longs(*lengths)),
+        284: (SHORT, shorts(2 if planar else 1)),
+        339: (SHORT, shorts(*[3 if planes.dtype.kind == "f" else 1] * channels)),
+        **({338: (SHORT, shorts(2))} if channels == 4 and photometric == 2 else {}),
+        **(tags or {}),
+    }
+    start = FIRST_BYTE + sum(lengths)
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + longs(start) + b"".join(strips) + _ordered_directory(entries, start, order)
+
+
+def _numbers(order: str, kind: str, *values: int) -> bytes:
+    return struct.pack(f"{order}{len(values)}{kind}", *values)
+
+
+def _ordered_directory(entries: Mapping[int, tuple[int, bytes]], start: int, order: str) -> bytes:
+    table, outside = b"", b""
+    for tag, (kind, value) in sorted(entries.items()):
+        table += struct.pack(f"{order}HHI", tag, kind, len(value) // _TIFF_VALUES[kind])
+        if len(value) <= 4:
+            table += value.ljust(4, b"\0")
+            continue
+        table += struct.pack(f"{order}I", start + 2 + 12 * len(entries) + 4 + len(outside))
+        outside += value
+    return struct.pack(f"{order}H", len(entries)) + table + bytes(4) + outside
 
 
 def directory(tags: Tags, start: int) -> bytes:
@@ -210,7 +339,7 @@ class Heic:
 
     def __init__(self, tile: Size, *, deep: bool = False, **options: Any) -> None:
         """Encode a tile of this size with the options, in 10 bits if it is `deep`."""
-        fast = {"quality": 50, "enc_params": {"preset": "ultrafast"}} | options
+        fast: dict[str, Any] = {"quality": 50, "enc_params": {"preset": "ultrafast"}} | options
         whole = deep_heif(tile, **fast) if deep else encoded(Image.new("RGB", tile, (40, 90, 160)), "HEIF", **fast)
         self._pixels = content_of(whole, b"mdat")
         self._properties = [box(b"hvcC", content_of(whole, b"meta", b"iprp", b"ipco", b"hvcC"))]
@@ -293,11 +422,21 @@ def cropped_to(size: Size) -> bytes:
 TRANSPARENCY = box(b"auxC", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", version=0)
 
 
-def deep_heif(size: Size, **options: Any) -> bytes:
-    """Return a black HEIF of 10 bits."""
+def deep_heif(size: Size, *, samples: bytes | None = None, **options: Any) -> bytes:
+    """Return a HEIF of 10 bits, black or of these samples, which have 16 bits."""
     buffer = io.BytesIO()
-    pillow_heif.from_bytes("RGB;16", size, bytes(size[0] * size[1] * 6)).save(buffer, **options)
+    pillow_heif.from_bytes("RGB;16", size, samples or bytes(size[0] * size[1] * 6)).save(buffer, **options)
     return buffer.getvalue()
+
+
+def with_colour_box(data: bytes, content: bytes) -> bytes:
+    """Return the HEIF or AVIF with this content in the place of its code points of colours, which is as long."""
+    return re.sub(rb"colrnclx.{7}", lambda _: b"colr" + content.ljust(11, b"\0"), data, flags=re.DOTALL)
+
+
+def code_points(primaries: int, transfer: int) -> bytes:
+    """Return the content of a colour box with these code points (ITU-T H.273), BT.601's matrix and the full range."""
+    return b"nclx" + struct.pack(">HHHB", primaries, transfer, 6, 0x80)
 
 
 def with_stated_size(size: Size, data: bytes) -> bytes:

@@ -15,6 +15,7 @@ from openapi_spec_validator import validate
 from classifier import api as api_module
 from classifier.classification import Classification, Source, Status
 from classifier.download import Downloader
+from classifier.errors import quote as quote_text
 from classifier.keys import MAX_KEY_BYTES, UPLOAD_PREFIX
 from classifier.model import Model
 from classifier.reconcile import reconcile
@@ -281,7 +282,45 @@ def test_an_id_in_neither_table_nor_bucket_is_404(api: Api, path: str) -> None:
     answer = api.request("GET", f"/classifications/{path}")
 
     assert_error(answer, 404, "not_found")
-    assert answer.json["error"]["message"] == f"There is no photo {(path if path == '%ff' else unquote(path))!r}."
+    named = path if path == "%ff" else unquote(path)
+    assert answer.json["error"]["message"] == f"There is no photo {quote_text(named)}."
+
+
+def test_what_a_client_sent_is_not_returned_at_any_length(api: Api) -> None:
+    answers = [
+        api.request("GET", "/classifications", query={"label": "a" * 4_000_000}),
+        api.request("GET", "/classifications", query={"a" * 4_000_000: "a"}),
+        api.request("PUT", f"/confirmations/{ID}", {"label": "\u202e" + "a" * 4_000_000}),
+    ]
+
+    for answer in answers:
+        assert_error(answer, 400, "invalid_request")
+        assert len(answer.json["error"]["message"]) < 2000
+        assert "\u202e" not in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("digits", [4, 4300, 5000])
+def test_a_limit_of_many_digits_is_refused(api: Api, digits: int) -> None:
+    """Python itself refuses to convert more than 4,300 digits."""
+    assert_error(api.request("GET", "/classifications", query={"limit": "1" * digits}), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/health", "/openapi.json", "/docs", "/", "/nothing", f"/classifications/{ID}"])
+def test_every_answer_says_how_to_treat_it(api: Api, path: str) -> None:
+    headers = api.request("GET", path).headers
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] in {"no-cache", "no-store"}
+
+
+@pytest.mark.parametrize("character", ["\x85", "\u202e", "\u2066", "\u2028"])
+def test_a_name_with_a_character_that_falsifies_what_people_read_is_refused(api: Api, character: str) -> None:
+    content = {"files": [{"name": f"a{character}gpj.exe", "content_type": "image/jpeg"}]}
+
+    answer = api.request("POST", "/uploads", content)
+
+    assert_error(answer, 400, "invalid_request")
+    assert character not in answer.json["error"]["message"]
 
 
 def test_an_id_that_is_not_utf_8_is_not_that_of_a_replacement_character(api: Api, services: Services) -> None:
@@ -310,7 +349,7 @@ def test_a_failed_upload_has_an_error(api: Api, services: Services, bucket: Buck
     assert answer["image"]["format"] is None
     assert answer["needs_review"]
     assert answer["model_version"] == services.description.version
-    assert "JPEG, PNG, WEBP" in answer["error"]["message"]
+    assert "JPEG, PNG, WebP" in answer["error"]["message"]
     assert datetime.now(UTC) - datetime.fromisoformat(answer["classified_at"]) < timedelta(minutes=1)
 
 

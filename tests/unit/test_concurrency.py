@@ -1,13 +1,10 @@
 """Several photos of a batch are worked on at the same time: each once, in a limited amount of memory."""
 
-import io
 import os
 import threading
 
 import pytest
-from PIL import Image
 
-from classifier import structure
 from classifier.classification import Source
 from classifier.classify import Origin, classify
 from classifier.services import Services
@@ -16,7 +13,7 @@ from classifier.telemetry import Stopwatch
 from local.aws import Resources
 from tests.support.api import handle
 from tests.support.bucket import Bucket
-from tests.support.drawings import encoded, photo
+from tests.support.drawings import photo
 from tests.support.events import s3_event
 from tests.support.metrics import Metrics
 
@@ -92,36 +89,3 @@ def test_the_metrics_of_a_batch_count_each_photo(services: Services, bucket: Buc
 
     for name in ("Classified", "PhotosFailed", "PhotosForReview", "FetchTime", "DecodeTime", "InferTime", "StoreTime"):
         assert len(metrics.values(name)) == 30, name
-
-
-def open_image(size: tuple[int, int], name: str = "PNG") -> Image.Image:
-    return Image.open(io.BytesIO(encoded(Image.new("RGB", size), name)))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "waits"),
-    [
-        (open_image((6, 10)), open_image((4, 10)), False),
-        (open_image((6, 10)), open_image((5, 10)), True),
-        (open_image((2, 2)), open_image((16, 16), "AVIF"), True),
-        (open_image((16, 16), "AVIF"), open_image((2, 2)), True),
-    ],
-    ids=["enough pixels left", "too few pixels left", "an AVIF second", "an AVIF first"],
-)
-def test_a_photo_waits_if_all_photos_together_have_too_many_pixels(
-    first: Image.Image,
-    second: Image.Image,
-    waits: bool,  # noqa: FBT001
-) -> None:
-    entered = threading.Event()
-
-    def enter() -> None:
-        with structure.memory_budget(second, 100):
-            entered.set()
-
-    other = threading.Thread(target=enter, daemon=True)
-    with structure.memory_budget(first, 100):
-        other.start()
-        assert entered.wait(0.2 if waits else TIMEOUT) is not waits
-    assert entered.wait(TIMEOUT)
-    other.join()

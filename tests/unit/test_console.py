@@ -87,3 +87,9 @@ def test_another_form_of_the_log_gets_a_sentence() -> None:
         parse_log("xml")
 
     assert str(raised.value) == "LOG must be plain or json, not 'xml'."
+
+
+def test_a_plain_line_has_no_characters_that_falsify_it() -> None:
+    line = format_record({"message": "removed", "id": "a\u202eb\nlisting: hat, 99%\x1b[2J 日本"})
+
+    assert line == "a\\u202eb\\nlisting: hat, 99%\\x1b[2J 日本: removed"

@@ -294,6 +294,40 @@ def test_a_server_that_sends_byte_by_byte_is_cut_off_at_the_time_limit(photo_ser
     assert time.monotonic() - started < 2
 
 
+def test_the_addresses_of_a_host_are_tried_in_turn(photo_server: PhotoServer) -> None:
+    """Nothing listens at the first one."""
+    photo_server.serve("/photo.jpg", b"photo")
+    resolve = resolving_to("127.0.0.2", "127.0.0.1")
+
+    body = Downloader(100, allow_loopback=True, resolve=resolve).fetch(
+        f"http://localhost:{photo_server.port}/photo.jpg"
+    )
+
+    assert body == b"photo"
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(photo_server: PhotoServer) -> None:
+    photo_server.serve("/photo.jpg", b"photo")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.2", photo_server.port))
+        deaf.listen(0)
+        fill = [socket.socket() for _ in range(4)]  # its queue is full, so it does not answer any more
+        for connection in fill:
+            connection.settimeout(0)
+            connection.connect_ex(("127.0.0.2", photo_server.port))
+        downloader = Downloader(100, allow_loopback=True, resolve=resolving_to("127.0.0.2", "127.0.0.1"), seconds=2)
+
+        assert downloader.fetch(f"http://localhost:{photo_server.port}/photo.jpg") == b"photo"
+
+        for connection in fill:
+            connection.close()
+
+
+def test_a_host_without_addresses_is_unreachable() -> None:
+    with pytest.raises(UrlUnreachable):
+        Downloader(100, resolve=resolving_to()).fetch("http://photos.example/")
+
+
 def test_a_slow_name_server_is_cut_off_at_the_time_limit() -> None:
     def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
         time.sleep(3)

@@ -32,7 +32,11 @@ CORE = (
     "results",
     "runtime",
     "settings",
-    "structure",
+    "colours",
+    "containers",
+    "decoder",
+    "pixels",
+    "sandbox",
     "telemetry",
 )
 

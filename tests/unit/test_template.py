@@ -40,6 +40,16 @@ def test_the_function_gets_every_setting_and_no_other() -> None:
     assert "ENV MODEL_DIR=" in (ROOT / "functions" / "classifier" / "Dockerfile").read_text()
 
 
+def test_the_gateways_own_answers_have_the_headers_of_the_functions() -> None:
+    responses = TEMPLATE["Resources"]["Api"]["Properties"]["GatewayResponses"]
+
+    for response in responses.values():
+        assert response["ResponseParameters"]["Headers"] == {
+            "Cache-Control": "'no-store'",
+            "X-Content-Type-Options": "'nosniff'",
+        }
+
+
 def test_the_default_limits_match_the_code() -> None:
     parameters = TEMPLATE["Parameters"]
     default = Limits()

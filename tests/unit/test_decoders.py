@@ -1,0 +1,275 @@
+"""Decoding processes: what a photo does to its decoder harms nothing but its own result."""
+
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from classifier import decoders as decoders_module
+from classifier import photos
+from classifier.decoders import MAX_CPU_SECONDS, Decoders
+from classifier.errors import Busy, ImageTooLarge, UnreadableImage
+from classifier.limits import Limits
+from classifier.pixels import Photo
+from tests.support.drawings import encoded, garment, photo
+from tests.support.harmful_decoder import ATTEMPTS, PROGRAM
+
+T_SHIRT = photo("t-shirt")
+SIDE = 32
+on_linux = pytest.mark.skipif(platform.system() != "Linux", reason="only Linux's kernel limits other processes")
+
+
+@pytest.fixture(scope="module")
+def harmful() -> Decoders:
+    """One decoding process that does what the bytes of a photo say."""
+    return Decoders(1, PROGRAM)
+
+
+@pytest.fixture(scope="module")
+def new() -> Decoders:
+    """One decoding process."""
+    return Decoders(1)
+
+
+def decode(decoders: Decoders, data: bytes | str) -> Photo:
+    return decoders.decode(data.encode() if isinstance(data, str) else data, SIDE, Limits())
+
+
+def children() -> set[int]:
+    """Return the ids of this process's children."""
+    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_a_photo_is_decoded_as_in_this_process(new: Decoders, name: str) -> None:
+    data = encoded(garment("pants", (300, 200)), name)
+
+    assert decode(new, data) == photos.decode(data, SIDE, Limits())
+    assert decode(new, data).pixels.shape == (SIDE, SIDE, 3)
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("harm", "error"),
+    [
+        ("loop", ImageTooLarge),
+        ("loop_in_threads", ImageTooLarge),
+        ("allocate", ImageTooLarge),
+        ("allocate_in_c", UnreadableImage),
+        ("crash", UnreadableImage),
+        ("abort", UnreadableImage),
+        ("leave", UnreadableImage),
+        ("chatter", UnreadableImage),
+        ("lie", UnreadableImage),
+    ],
+)
+def test_a_photo_that_harms_its_decoder_fails_alone(harmful: Decoders, harm: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        decode(harmful, harm)
+
+    assert decode(harmful, T_SHIRT).format == "JPEG"
+
+
+@on_linux
+def test_a_photo_gets_five_seconds_of_processor_time_at_most(harmful: Decoders) -> None:
+    decode(harmful, T_SHIRT)
+    before = os.times()
+
+    with pytest.raises(ImageTooLarge, match="5 seconds"):
+        decode(harmful, "loop")
+
+    assert os.times().children_user - before.children_user <= MAX_CPU_SECONDS + 0.5
+
+
+@on_linux
+def test_time_and_memory_are_counted_for_each_photo(harmful: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise many photos together would exceed the limits of one."""
+    monkeypatch.setattr(decoders_module, "MAX_CPU_SECONDS", 2)
+    decode(harmful, T_SHIRT)
+    before = children()
+    data = encoded(garment("t-shirt", (3000, 3000)), "PNG")
+
+    for _ in range(20):  # 200 ms each
+        decode(harmful, data)
+
+    assert children() == before
+
+
+def test_a_decoder_that_hangs_is_not_waited_for(harmful: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be at fault, so a later try may succeed."""
+    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 0.5)
+
+    with pytest.raises(Busy):
+        decode(harmful, "wait")
+
+    monkeypatch.undo()
+    assert decode(harmful, T_SHIRT).format == "JPEG"
+
+
+@on_linux
+def test_a_decoder_that_ignores_the_limit_of_its_time_fails_by_that_limit(
+    harmful: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoders_module, "MAX_CPU_SECONDS", 1)
+    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 5)
+
+    with pytest.raises(ImageTooLarge):
+        decode(harmful, "loop_on")
+
+
+@on_linux
+@pytest.mark.parametrize("harm", ["share", "protect"])
+def test_all_kinds_of_memory_are_counted(harmful: Decoders, harm: str) -> None:
+    """Some are not data of the process: memory that is shared, or made read-only after it was filled."""
+    with pytest.raises(ImageTooLarge):
+        decode(harmful, harm)
+
+
+@on_linux
+def test_a_decoder_has_no_files_of_its_parent(tmp_path: Path) -> None:
+    """Even if they are made for children."""
+    with (tmp_path / "secret").open("w") as file:
+        os.set_inheritable(file.fileno(), True)  # noqa: FBT003 - the standard library's
+        own, pid = start_own()
+
+        descriptors = {int(file.name): str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+        assert descriptors.keys() == {0, 1, 2}
+        assert descriptors[2] == os.devnull
+        assert own
+
+
+@on_linux
+def test_a_decoder_that_the_kernel_kills_for_lack_of_memory_is_not_the_photos_fault() -> None:
+    own, pid = start_own(PROGRAM)
+    killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+
+    with pytest.raises(Busy):
+        decode(own, "wait")
+
+    killer.join()
+    assert decode(own, T_SHIRT).format == "JPEG"
+
+
+@on_linux
+def test_a_decoder_that_ends_between_two_photos_is_replaced() -> None:
+    own, pid = start_own(PROGRAM)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    assert decode(own, T_SHIRT).format == "JPEG"
+    assert pid not in children()
+
+
+def test_a_program_that_does_not_start_is_no_photos_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="did not start"):
+        decode(Decoders(1, "raise SystemExit(7)"), T_SHIRT)
+
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_over_the_limit_starts_no_process() -> None:
+    before = children()
+
+    with pytest.raises(ImageTooLarge):
+        Decoders(1).decode(bytes(11), SIDE, Limits(file_bytes=10))
+
+    assert children() == before
+
+
+def test_a_process_is_started_before_the_first_photo_and_only_once() -> None:
+    before, own = children(), Decoders(2)
+
+    own.start()
+    own.start()
+    started = children() - before
+    decode(own, T_SHIRT)
+
+    assert len(started) == 1
+    assert children() - before == started
+
+
+def test_processes_end_when_nobody_needs_them() -> None:
+    before = children()
+    own, pid = start_own()
+
+    del own
+
+    assert children() - {pid} == before - {pid}
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@on_linux
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_a_decoder_can_only_compute(harmful: Decoders, attempt: str) -> None:
+    with pytest.raises(UnreadableImage, match=r"^(PermissionError|ModuleNotFoundError|ValueError)$"):
+        decode(harmful, attempt)
+
+
+@on_linux
+@pytest.mark.parametrize("attempt", ["read a file", "open a socket", "open a pipe", "copy a descriptor"])
+def test_a_decoder_opens_nothing_where_the_kernel_has_no_filter(attempt: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says so once."""
+    decoders_module.warn_unfiltered.cache_clear()
+    own = Decoders(1, f"import platform; platform.machine = lambda: 'other'; {PROGRAM}")
+
+    for _ in range(2):
+        with pytest.raises(UnreadableImage, match=r"^OSError$"):
+            decode(own, attempt)
+
+    assert [line.message for line in caplog.records] == [
+        "The kernel does not filter the system calls of decoding processes. Their resource limits are set."
+    ]
+
+
+@on_linux
+def test_a_decoder_has_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in its environment nor anywhere in its memory."""
+    secret = "a secret that only the function's process has"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    own, pid = start_own()
+
+    names = {line.partition(b"=")[0] for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")} - {b""}
+
+    assert all(name.startswith(b"MALLOC_") for name in names)
+    assert not any(secret.encode() in part for part in read_memory(pid))
+    assert any(secret.encode() in part for part in read_memory(os.getpid())), "the search finds it where it is"
+    assert own
+
+
+@on_linux
+def test_threads_share_the_processes_and_each_gets_its_own_photo() -> None:
+    before, own = children(), Decoders(2)
+    photos_ = [photo(kind, (300 + number, 200)) for number in range(12) for kind in ("t-shirt", "pants")]
+
+    with ThreadPoolExecutor(8) as pool:
+        decoded = list(pool.map(lambda data: decode(own, data), photos_))
+
+    assert decoded == [photos.decode(data, SIDE, Limits()) for data in photos_]
+    assert len(children() - before) == 2
+
+
+def start_own(program: str = decoders_module.PROGRAM) -> tuple[Decoders, int]:
+    """Return a decoding process that is ready, and its id."""
+    before, own = children(), Decoders(1, program)
+    decode(own, T_SHIRT)
+    (pid,) = children() - before
+    return own, pid
+
+
+def read_memory(pid: int) -> Iterator[bytes]:
+    """Yield the contents of a process's memory."""
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, permissions, *_ = line.split()
+            start, end = (int(number, 16) for number in place.split("-"))
+            if permissions.startswith("rw"):
+                memory.seek(start)
+                with suppress(OSError):
+                    yield memory.read(end - start)
