@@ -4,6 +4,7 @@ Each process decodes one photo at a time. It lives on, because starting it takes
 that exceeded a limit or crashed its decoder, the next photo gets a new process.
 """
 
+import fcntl
 import json
 import os
 import queue
@@ -35,7 +36,7 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "33000000",
 }
 _MAX_LINE_BYTES = 4096
-_READ_BYTES = 2**18  # more than the pixels of a photo
+_PIPE_BYTES = 2**18  # more than the pixels of a photo; Linux's default is a quarter
 _CPUCLOCK_SCHED = 2  # linux/posix-timers.h: with a process id, the clock of that process's processor time
 _PAGES = 0  # in /proc/PID/statm: proc_pid_statm(5)
 _DAMAGED = "The image is damaged or incomplete."
@@ -120,6 +121,7 @@ class _Process:
             os.close(answer)
         for pipe in (self._requests, self._answers):
             os.set_blocking(pipe, False)
+            _enlarge(pipe)
         self._status = None
         self._received = bytearray()
         self._is_ready = False
@@ -207,7 +209,7 @@ class _Process:
 
     def _receive_more(self, deadline: float) -> None:
         _wait_for(self._answers, select.POLLIN, deadline)
-        received = os.read(self._answers, _READ_BYTES)
+        received = os.read(self._answers, _PIPE_BYTES)
         if not received:
             raise _Ended
         self._received += received
@@ -217,6 +219,13 @@ class _Process:
         if self._status is None:
             self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         return self._status
+
+
+def _enlarge(pipe: int) -> None:
+    """Let the pipe hold the pixels of a photo, and a part of its file: each filling costs two switches of processes."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # the user may have too many pipes
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _wait_for(pipe: int, event: int, deadline: float) -> None:
