@@ -8,9 +8,9 @@ from classifier.classification import Classification, Status
 def verdict(photos: Sequence[Classification]) -> tuple[str, float] | None:
     """Return the label with the highest mean score, and that mean. Return None if no photo has a label.
 
-    A photo that its seller has confirmed is sure of that label. A sum of
-    logarithms would treat the photos as independent evidence, which pictures of one piece by one seller are not, and
-    one photo of something else would outweigh all others.
+    A photo that its seller has confirmed is sure of that label. A sum of logarithms would treat the photos as
+    independent evidence, which pictures of one piece by one seller are not, and one photo of something else would
+    outweigh all others.
     """
     votes = [scores for photo in photos if (scores := _vote(photo))]
     if not votes:

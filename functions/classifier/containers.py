@@ -37,6 +37,7 @@ _METADATA_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))(?:Exif|mime)", re.DOT
 _CODE_POINTS = re.compile(rb"(colrnclx).{4}", re.DOTALL)
 _WEBP_HAS_PROFILE = 0x20
 _MAX_MISSING = 0.11  # of a file; zeros in the place of the last tenth spoil little
+_MAX_PARTS = 255  # of a profile in a JPEG: their number is a byte
 _MAX_PROFILE_BYTES = 4 * 2**20  # printers' profiles have 1 to 3 MB
 
 
@@ -85,7 +86,7 @@ def is_known_format(data: bytes) -> bool:
 def read_container(data: bytes) -> Container:
     """Read the metadata of a JPEG, PNG, WebP, HEIF or AVIF. Other files are returned as they are.
 
-    Raise `UnsupportedImage` for a JPEG that no browser shows.
+    Raise `UnsupportedImage` for a kind of JPEG that is not supported.
     """
     if data.startswith(_JPEG):
         return _read_jpeg(data)
@@ -134,9 +135,10 @@ def _read_jpeg(data: bytes) -> Container:
 
 def _joined(parts: list[bytes]) -> bytes | None:
     """Join the parts of a profile. Each begins with its number and the count of all (ICC.1, annex B.4)."""
+    count = len(parts)
+    numbers = [bytes((number, count)) for number in range(1, count + 1)] if count <= _MAX_PARTS else None
     parts = sorted(parts)
-    complete = [part[:2] for part in parts] == [bytes((number + 1, len(parts))) for number in range(len(parts))]
-    return b"".join(part[2:] for part in parts) if parts and complete else None
+    return b"".join(part[2:] for part in parts) if parts and [part[:2] for part in parts] == numbers else None
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -281,8 +283,8 @@ def _read_webp(data: bytes) -> Container:
 def _read_boxes(data: bytes) -> Container:
     """Read the boxes of a HEIF or AVIF (ISO 14496-12, ISO 23008-12). Its decoder turns the picture upright.
 
-    The decoder gets the file without what it need not read: The types of metadata's items become one that it does not
-    know, and the code points of colours those of sRGB, because libheif refuses others that it does not know.
+    libheif would read the metadata, and refuses code points of colours that it does not know. So the items of metadata
+    get a type that it ignores, and the code points become those of sRGB.
     """
     end, meta = 0, (0, 0)
     for kind, start, end in _boxes(data, 0, len(data)):

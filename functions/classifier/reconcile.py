@@ -44,7 +44,7 @@ def find_pending(row: Row, services: Services) -> Classification:
     Raise `NotFound`, and `Busy` if it has a record that this version of the code cannot read: another version can.
     """
     if not row.is_readable:
-        raise Busy("A newer version of the service wrote this record; try again in a moment.")
+        raise Busy("This version of the service cannot read the photo's record; try again in a moment.")
     key = object_key(row.id)
     if not is_upload_key(key):
         raise NotFound.photo(row.id)
