@@ -126,7 +126,7 @@ def _read_jpeg(data: bytes) -> Container:
         elif kind == _APP2 and content.startswith(_ICC):
             profile.append(content[len(_ICC) :])
         if kind in _UNSUPPORTED_FRAMES:
-            raise UnsupportedImage(f"This kind of JPEG is not supported. {ADVICE}")
+            raise UnsupportedImage(f"This JPEG is of a rare kind. Save it as an ordinary JPEG first. {ADVICE}")
         if kind not in _METADATA:
             kept.append(data[start:end])
         position = end
