@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+import weakref
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -100,70 +101,89 @@ class _Ended(Exception):
     """The process has closed its pipes."""
 
 
-class _Process:
-    """A decoding process, and the pipes to it. After an error it must be stopped."""
+class _Child:
+    """A child process, and this end of the two pipes to it."""
 
-    def __init__(self, program: str, formats: str) -> None:
-        """Start the process. It ends by itself when this process ends. Raise `OSError` if it cannot be started."""
-        self._status: int | None = 0  # once it has ended
-        request, self._requests = os.pipe()
-        self._answers, answer = os.pipe()
+    def __init__(self, arguments: list[str]) -> None:
+        """Start the interpreter. It ends when the pipe `requests` is closed. Raise `OSError` if it cannot start."""
+        request, self.requests = os.pipe()
+        self.answers, answer = os.pipe()
         try:
-            self._pid = os.posix_spawn(
+            self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", "-B", "-c", program, formats, *sys.path],
+                [sys.executable, *arguments],
                 _ENVIRONMENT,
                 file_actions=[(os.POSIX_SPAWN_DUP2, request, 0), (os.POSIX_SPAWN_DUP2, answer, 1)],
                 setpgroup=0,  # Ctrl-C is for the parent alone
             )
+        except OSError:
+            self._close_pipes()
+            raise
         finally:
             os.close(request)
             os.close(answer)
-        for pipe in (self._requests, self._answers):
+        self._status: int | None = None  # once it has ended
+        for pipe in (self.requests, self.answers):
             os.set_blocking(pipe, False)
             _enlarge(pipe)
-        self._status = None
-        self._received = bytearray()
-        self._is_ready = False
-
-    def __del__(self) -> None:
-        """Stop the process if nobody has done it."""
-        self.stop()
 
     def is_alive(self) -> bool:
         """Return whether the process still runs."""
         if self._status is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self._status = os.waitstatus_to_exitcode(status)
         return self._status is None
 
-    def stop(self) -> None:
-        """Kill the process, and close the pipes. Do nothing the second time."""
+    def wait(self) -> int:
+        """Return the exit status of the process, which has ended or is about to."""
+        if self._status is None:
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._status
+
+    def end(self) -> None:
+        """Kill the process, and close the pipes. Call this once."""
         if self.is_alive():
-            os.kill(self._pid, signal.SIGKILL)
-            self._wait()
-        for pipe in (self._requests, self._answers):
-            if pipe >= 0:
-                os.close(pipe)
-        self._requests = self._answers = -1
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        os.close(self.requests)
+        os.close(self.answers)
+
+
+class _Process:
+    """A decoding process. After an error it must be stopped."""
+
+    def __init__(self, program: str, formats: str) -> None:
+        """Start the process. Raise `OSError` if it cannot be started."""
+        self._child = _Child(["-I", "-S", "-B", "-c", program, formats, *sys.path])
+        # Also when this object is no longer used, and when the interpreter ends
+        self.stop = weakref.finalize(self, self._child.end)
+        self._received = bytearray()
+        self._is_ready = False
+
+    def is_alive(self) -> bool:
+        """Return whether the process still runs."""
+        return self._child.is_alive()
 
     def ask(self, data: bytes, side: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
         """Return the process's answer, and the pixels if it has decoded the photo. Raise the error if it ended."""
         deadline = time.monotonic() + MAX_SECONDS
         if not self._is_ready:
             self._wait_until_ready(deadline)
-        _set_limits(self._pid)
-        before = _cpu_seconds(self._pid)
+        _set_limits(self._child.pid)
+        before = _cpu_seconds(self._child.pid)
         try:
             self._send(REQUEST.pack(side, limits.pixels, limits.side, len(data)), deadline)
             self._send(data, deadline)
             answer = self._receive_line(deadline)
             return answer, self._receive(3 * side * side, deadline) if "format" in answer else b""
         except _Ended:
-            raise _error_after(self._wait()) from None
+            raise _error_after(self._child.wait()) from None
         except Busy:
-            if _cpu_seconds(self._pid) - before < MAX_CPU_SECONDS:
+            if _cpu_seconds(self._child.pid) - before < MAX_CPU_SECONDS:
                 raise
             raise _error_after(-signal.SIGXCPU) from None  # it has ignored the signal
 
@@ -172,7 +192,9 @@ class _Process:
         try:
             answer = self._receive_line(deadline)
         except _Ended:
-            raise RuntimeError(f"The decoding process did not start: its exit status is {self._wait()}.") from None
+            raise RuntimeError(
+                f"The decoding process did not start: its exit status is {self._child.wait()}."
+            ) from None
         if not answer["is_filtered"]:
             warn_unfiltered()
         self._is_ready = True
@@ -180,9 +202,9 @@ class _Process:
     def _send(self, data: bytes, deadline: float) -> None:
         rest = memoryview(data)
         while rest:
-            _wait_for(self._requests, select.POLLOUT, deadline)
+            _wait_for(self._child.requests, select.POLLOUT, deadline)
             try:
-                rest = rest[os.write(self._requests, rest) :]
+                rest = rest[os.write(self._child.requests, rest) :]
             except BrokenPipeError:
                 raise _Ended from None
 
@@ -208,17 +230,11 @@ class _Process:
         return received
 
     def _receive_more(self, deadline: float) -> None:
-        _wait_for(self._answers, select.POLLIN, deadline)
-        received = os.read(self._answers, _PIPE_BYTES)
+        _wait_for(self._child.answers, select.POLLIN, deadline)
+        received = os.read(self._child.answers, _PIPE_BYTES)
         if not received:
             raise _Ended
         self._received += received
-
-    def _wait(self) -> int:
-        """Return the exit status of the process, which has ended or is about to."""
-        if self._status is None:
-            self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-        return self._status
 
 
 def _enlarge(pipe: int) -> None:

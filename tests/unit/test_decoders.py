@@ -3,6 +3,8 @@
 import os
 import platform
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,7 +71,11 @@ def test_a_photo_is_decoded_as_in_this_process(new: Decoders, name: str) -> None
         ("lie", UnreadableImage),
     ],
 )
-def test_a_photo_that_harms_its_decoder_fails_alone(harmful: Decoders, harm: str, error: type[Exception]) -> None:
+def test_a_photo_that_harms_its_decoder_fails_alone(
+    harmful: Decoders, harm: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoders_module, "MAX_CPU_SECONDS", 2)  # the test below has the whole limit
+
     with pytest.raises(error):
         decode(harmful, harm)
 
@@ -117,7 +123,7 @@ def test_a_decoder_that_ignores_the_limit_of_its_time_fails_by_that_limit(
     harmful: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoders_module, "MAX_CPU_SECONDS", 1)
-    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 5)
+    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 3)
 
     with pytest.raises(ImageTooLarge):
         decode(harmful, "loop_on")
@@ -193,6 +199,24 @@ def test_a_process_is_started_before_the_first_photo_and_only_once() -> None:
 
     assert len(started) == 1
     assert children() - before == started
+
+
+@on_linux
+def test_the_processes_end_with_the_interpreter() -> None:
+    program = f"""
+import sys
+sys.path[:] = {sys.path}
+from pathlib import Path
+from classifier.decoders import Decoders
+kept = Decoders(1)
+kept.start()
+print(*(file.read_text() for file in Path("/proc/self/task").glob("*/children")))
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    assert not Path(f"/proc/{int(done.stdout)}").exists()
 
 
 def test_processes_end_when_nobody_needs_them() -> None:
