@@ -19,6 +19,7 @@ _EXIF, _ICC = b"Exif\0", b"ICC_PROFILE\0"  # after the first follows any byte
 _IMAGE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
 _MAGIC = (_JPEG, _PNG, b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _SHORT = 0x0112, 3  # TIFF 6.0, sections 8 and 2
+_TIFF_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # by type
 _APP1, _APP2, _START_OF_SCAN, _PROGRESSIVE = 0xE1, 0xE2, 0xDA, 0xC2
 # Starts of frames with lossless, hierarchical or arithmetic coding (T.81, table B.1)
 _UNSUPPORTED_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
@@ -118,7 +119,8 @@ def _orientation(exif: bytes) -> int:
 
 def _read_jpeg(data: bytes) -> Container:
     """Read the segments before the first scan (ITU-T T.81, annex B). Keep those that libjpeg needs."""
-    kept, position, exif, profile = [data[:2]], 2, b"", []
+    view = memoryview(data)  # its slices are not copied
+    kept, position, exif, profile = [view[:2]], 2, b"", []
     for kind, start, end in _segments(data):
         content = data[start + 4 : end]
         if kind == _APP1 and content.startswith(_EXIF) and not exif:
@@ -128,9 +130,9 @@ def _read_jpeg(data: bytes) -> Container:
         if kind in _UNSUPPORTED_FRAMES:
             raise UnsupportedImage(f"This JPEG is of a rare kind. Save it as an ordinary JPEG first. {ADVICE}")
         if kind not in _METADATA:
-            kept.append(data[start:end])
+            kept.append(view[start:end])
         position = end
-    return Container(b"".join([*kept, data[position:]]), _orientation(exif), Colours(profile=_joined(profile)))
+    return Container(b"".join([*kept, view[position:]]), _orientation(exif), Colours(profile=_joined(profile)))
 
 
 def _joined(parts: list[bytes]) -> bytes | None:
@@ -161,17 +163,18 @@ def _read_png(data: bytes) -> Container:
 
     Of the others, only those count that are before the pixels and have the right checksum.
     """
-    kept, found = [data[:8]], dict[bytes, bytes]()
+    view = memoryview(data)  # its slices are not copied
+    kept, found = [view[:8]], dict[bytes, bytes]()
     for kind, start, end in _chunks(data):
         if kind in _PIXEL_CHUNKS:
-            kept.append(data[start:end])
+            kept.append(view[start:end])
             found.setdefault(kind, b"")
         elif b"IDAT" in found or kind in found or not _has_right_checksum(data[start:end]):
             continue
         else:
             found[kind] = data[start + 8 : end - 4]
             if kind == b"tRNS" and b"IHDR" in found:
-                kept.append(_transparency(found[kind], *data[24:26]))
+                kept.append(memoryview(_transparency(found[kind], *data[24:26])))
     whole = _first_frame(data) if b"acTL" in found and b"fcTL" not in found else None
     return Container(whole or b"".join(kept), _orientation(found.get(b"eXIf", b"")), _png_colours(found))
 
@@ -269,15 +272,36 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 def _read_webp(data: bytes) -> Container:
     """Read the chunks (RFC 9649). Browsers do not look for an orientation in the EXIF data of a WebP."""
-    size = 8 + int.from_bytes(data[4:8], "little")
-    position, profile = 12, None
-    announced = data[12:16] == b"VP8X" and data[20:21] and data[20] & _WEBP_HAS_PROFILE
-    while announced and position + 8 <= len(data) and profile is None:
+    profile = None
+    if data[12:16] == b"VP8X" and data[20:21] and data[20] & _WEBP_HAS_PROFILE:
+        profile = next((data[start:end] for kind, start, end in _webp_chunks(data) if kind == b"ICCP"), None)
+    return Container(_completed_webp(data), colours=Colours(profile=profile))
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start of the content and end of each chunk of a WebP. The end may be behind the file."""
+    position = 12
+    while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
-        if kind == b"ICCP":
-            profile = data[position + 8 : position + 8 + length]
+        yield kind, position + 8, position + 8 + length
         position += 8 + length + length % 2
-    return Container(_completed(data, size), colours=Colours(profile=profile))
+
+
+def _completed_webp(data: bytes) -> bytes:
+    """Fill up a file as `_completed` does, with some zeros more, which its last chunk gets.
+
+    libwebp refuses a picture that needs more bytes than there are. Zeros make it need more than the missing bytes did.
+    """
+    size = 8 + int.from_bytes(data[4:8], "little")
+    completed = _completed(data, size)
+    more = len(completed) // 20 * 2
+    for kind, start, end in _webp_chunks(data) if completed != data else ():
+        if len(data) < end <= size and kind != b"ANMF":  # a frame of an animation has chunks of its own
+            larger = bytearray(completed + bytes(more))
+            struct.pack_into("<I", larger, 4, size - 8 + more)
+            struct.pack_into("<I", larger, start - 4, end - start + more)
+            return bytes(larger)
+    return completed
 
 
 def _read_boxes(data: bytes) -> Container:
@@ -336,6 +360,19 @@ def _completed(data: bytes, size: int) -> bytes:
     """Fill up a file with zeros to the size that it states, if at most a tenth is missing."""
     missing = size - len(data)
     return data + bytes(missing) if 0 < missing <= _MAX_MISSING * size else data
+
+
+def is_directory_cut(data: bytes) -> bool:
+    """Return whether a TIFF ends in or before its first directory (TIFF 6.0, section 2), often its last part."""
+    order = "<" if data.startswith(b"II") else ">"
+    try:
+        (offset,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, offset)
+        entries = [struct.unpack_from(f"{order}HHII", data, offset + 2 + 12 * number) for number in range(count)]
+    except struct.error:
+        return True
+    sizes = [_TIFF_VALUE_BYTES.get(kind, 0) * number for _, kind, number, _ in entries]
+    return any(size > 4 and value + size > len(data) for size, (*_, value) in zip(sizes, entries, strict=True))  # noqa: PLR2004 - shorter values are in the entry
 
 
 def has_all_scans(data: bytes) -> bool:

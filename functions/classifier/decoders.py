@@ -176,8 +176,10 @@ class _Process:
         _set_limits(self._child.pid)
         before = _cpu_seconds(self._child.pid)
         try:
-            self._send(REQUEST.pack(side, limits.pixels, limits.side, len(data)), deadline)
-            self._send(data, deadline)
+            # A small photo is sent together with the request: each sending switches processes.
+            first = _PIPE_BYTES - REQUEST.size
+            self._send(REQUEST.pack(side, limits.pixels, limits.side, len(data)) + data[:first], deadline)
+            self._send(memoryview(data)[first:], deadline)
             answer = self._receive_line(deadline)
             return answer, self._receive(3 * side * side, deadline) if "format" in answer else b""
         except _Ended:
@@ -199,7 +201,7 @@ class _Process:
             warn_unfiltered()
         self._is_ready = True
 
-    def _send(self, data: bytes, deadline: float) -> None:
+    def _send(self, data: bytes | memoryview, deadline: float) -> None:
         rest = memoryview(data)
         while rest:
             _wait_for(self._child.requests, select.POLLOUT, deadline)

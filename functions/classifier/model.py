@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,18 +48,15 @@ class Model:
         """Load network and description from the folder. Raise what `Description.read` and the constructor raise."""
         return cls(directory, Description.read(directory))
 
-    def _load_network(self) -> Any:
-        threads = self._vcpus if threading.current_thread() is threading.main_thread() else 1
-        interpreter = Interpreter(model_path=self._path, num_threads=threads)
-        interpreter.allocate_tensors()
-        return interpreter.get_signature_runner()
+    def _load_network(self) -> "_Network":
+        return _Network(self._path, self._vcpus if threading.current_thread() is threading.main_thread() else 1)
 
     def outputs(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
         """Run the network on RGB pixels of shape (input_size, input_size, 3)."""
         if not hasattr(self._local, "network"):
             self._local.network = self._load_network()
-        outputs = self._local.network(pixels=pixels[np.newaxis])
-        return Outputs(outputs["logits"][0].astype(np.float64), float(outputs["familiarity"][0]))
+        outputs: Outputs = self._local.network.run(pixels)
+        return outputs
 
     def predict(self, pixels: npt.NDArray[np.uint8]) -> Prediction:
         """Classify RGB pixels of shape (input_size, input_size, 3). The scores sum to 1."""
@@ -77,6 +74,24 @@ class Model:
         logits, familiarity = self.outputs(np.zeros((size, size, 3), np.uint8))
         if not np.isfinite([*logits, familiarity]).all():
             raise RuntimeError("The network's output is not finite.")
+
+
+class _Network:
+    """The network in an interpreter, without its signature's runner, which would plan the memory for each photo."""
+
+    def __init__(self, path: str, threads: int) -> None:
+        self._interpreter = Interpreter(model_path=path, num_threads=threads)
+        self._interpreter.allocate_tensors()
+        runner = self._interpreter.get_signature_runner()
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        self._pixels = inputs["pixels"]["index"]
+        self._logits, self._familiarity = (outputs[name]["index"] for name in ("logits", "familiarity"))
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
+        self._interpreter.set_tensor(self._pixels, pixels[np.newaxis])
+        self._interpreter.invoke()
+        logits, familiarity = map(self._interpreter.get_tensor, (self._logits, self._familiarity))
+        return Outputs(logits[0].astype(np.float64), float(familiarity[0]))
 
 
 def calibrate(

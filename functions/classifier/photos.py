@@ -23,7 +23,15 @@ from PIL import (
 )
 
 from classifier.colours import to_srgb
-from classifier.containers import ADVICE, Colours, has_all_scans, is_known_format, read_container, webp_size
+from classifier.containers import (
+    ADVICE,
+    Colours,
+    has_all_scans,
+    is_directory_cut,
+    is_known_format,
+    read_container,
+    webp_size,
+)
 from classifier.errors import PhotoError, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
 from classifier.pixels import Photo
@@ -191,7 +199,7 @@ def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
         raise
     except Exception as error:
         # Pillow does not know all kinds of TIFF.
-        if is_known_format(data) and (not data.startswith(_TIFF) or _lacks_directory(data)):
+        if is_known_format(data) and (not data.startswith(_TIFF) or is_directory_cut(data)):
             raise UnreadableImage(_DAMAGED) from error
         raise UnsupportedImage(f"This is not an image in a supported format. {ADVICE}") from error
     limits.check_size(*image.size)
@@ -200,11 +208,6 @@ def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     ):
         raise UnsupportedImage(f"This is the raw file of a camera. {ADVICE}")
     return image
-
-
-def _lacks_directory(data: bytes) -> bool:
-    """Return whether a TIFF ends before its first directory, which is often its last part."""
-    return int.from_bytes(data[4:8], "little" if data.startswith(_TIFF[0]) else "big") >= len(data)
 
 
 def _scale_to_square(image: Image.Image, side: int) -> Image.Image:

@@ -3,7 +3,8 @@
 import math
 import os
 import platform
-import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,13 +31,16 @@ from tests.support.drawings import encoded, garment
 from tests.support.harmful_decoder import PROGRAM
 from tests.support.hostile_photos import TOO_COSTLY, Hostile, corpus, flips, tiled_heic, too_large
 from tests.support.hostile_photos import photos as ordinary_photos
+from tests.support.paths import ROOT
 from tests.support.photo_fuzzer import fuzz
+from tests.support.processes import children, read_mebibytes
 from tests.support.scale import Scale
 
 SIDE = 224
 MEBIBYTE = 2**20
 # The kernel limits writable memory. Pages of libraries that a process reads for the first time come on top.
 MAX_MEBIBYTES = MAX_BYTES / MEBIBYTE + 20
+MAX_MEBIBYTES_OF_FUNCTION = 900
 MAX_SECONDS = MAX_CPU_SECONDS + 0.3  # the kernel looks at the clock a few times a second
 MAX_FUZZER_BYTES = 30_000  # of a file that the fuzzer begins with, so that it is fast
 CODES = {error.code for error in (ImageTooLarge, UnreadableImage, UnsupportedImage)}
@@ -98,20 +102,8 @@ class Meter:
         return times.children_user + times.children_system + running
 
 
-def children() -> set[int]:
-    """Return the ids of this process's children."""
-    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
-
-
 def count_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def read_mebibytes(pid: int, name: str) -> float:
-    """Return a line of `/proc/PID/status`."""
-    found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert found
-    return int(found[1]) / 1024
 
 
 def decode(decoders: Decoders, data: bytes) -> Photo:
@@ -154,18 +146,45 @@ def light() -> list[tuple[Hostile, bytes]]:
     return [(hostile, hostile.draw()) for hostile in corpus() if not hostile.heavy]
 
 
+def drawn_corpus(scale: Scale, light: list[tuple[Hostile, bytes]]) -> Iterator[tuple[Hostile, bytes]]:
+    """Yield all files; in the short run, the light ones."""
+    return chain(light, ((hostile, hostile.draw()) for hostile in corpus() if hostile.heavy and scale.whole))
+
+
 def test_every_file_of_the_corpus_has_the_expected_outcome(
     scale: Scale, meter: Meter, record_property: Record, light: list[tuple[Hostile, bytes]]
 ) -> None:
-    heavy = ((hostile, hostile.draw()) for hostile in corpus() if hostile.heavy and scale.whole)
     outcomes, wrong = [], []
-    for hostile, data in chain(light, heavy):
+    for hostile, data in drawn_corpus(scale, light):
         outcomes.append(meter.measure(data))
         if outcomes[-1].outcome not in OUTCOMES.get(hostile.expected, {hostile.expected}):
             wrong.append((hostile.name, hostile.expected, outcomes[-1]))
 
     assert wrong == []
     record_costs(outcomes, "corpus", record_property)
+
+
+def test_the_whole_function_takes_less_than_900_mebibytes_for_any_file(
+    scale: Scale, tmp_path: Path, record_property: Record, light: list[tuple[Hostile, bytes]]
+) -> None:
+    files = []
+    for number, (_, data) in enumerate(drawn_corpus(scale, light)):
+        files.append(tmp_path / str(number))
+        files[-1].write_bytes(data)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.function_memory", *files],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'functions'}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    function, decoder = map(float, done.stdout.split())
+    assert function + decoder < MAX_MEBIBYTES_OF_FUNCTION
+    record_property("the function without the decoding process: mebibytes, at most", math.ceil(function))
+    record_property("the decoding process: mebibytes, at most", math.ceil(decoder))
 
 
 def test_the_corpus_has_every_format_and_every_code() -> None:

@@ -390,7 +390,32 @@ def test_the_profile_of_a_webp_is_read_if_its_header_announces_it() -> None:
     assert read_container(data[:24]).colours == Colours()
 
 
-@pytest.mark.parametrize("name", ["WEBP", "AVIF", "HEIF"])
+def test_a_webp_without_its_last_tenth_is_filled_up_and_its_last_chunk_becomes_larger() -> None:
+    data = encoded(garment("pants", (400, 300)), "WEBP")
+    cut = data[: -len(data) // 10]
+
+    completed = read_container(cut).data
+
+    more = len(completed) - len(data)
+    assert 0 < more < len(data) / 5
+    assert more % 2 == 0
+    sizes = struct.unpack_from("<I8xI", data, 4)
+    assert struct.unpack_from("<I8xI", completed, 4) == tuple(size + more for size in sizes)
+    assert completed[20:] == cut[20:].ljust(len(completed) - 20, b"\0")
+    assert read_container(data).data == data
+    half = data[: len(data) // 2]
+    assert read_container(half).data == half
+
+
+def test_a_frame_of_an_animated_webp_stays_as_large_as_its_chunks() -> None:
+    picture = garment("pants", (400, 300))
+    data = encoded(picture, "WEBP", save_all=True, append_images=[picture.rotate(10)])
+    cut = data[: -len(data) // 20]
+
+    assert read_container(cut).data == cut.ljust(len(data), b"\0")
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIF"])
 def test_a_file_without_its_last_tenth_is_filled_up(name: str) -> None:
     """Its decoder then takes it for whole."""
     data = read_container(encoded(garment("pants", (400, 300)), name)).data

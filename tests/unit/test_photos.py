@@ -329,6 +329,15 @@ def test_the_last_tenth_of_a_file_may_be_missing(name: str, percent: int) -> Non
     assert rows.mean() < 20
 
 
+@pytest.mark.parametrize("quality", [30, 80])
+def test_any_number_of_the_last_bytes_of_a_webp_may_be_missing(quality: int) -> None:
+    """A lossy picture ends in arithmetic coding. Its decoder may need more bytes than it would of the whole file."""
+    data = encoded(PICTURE, "WEBP", quality=quality)
+
+    for missing in range(1, 100):
+        assert decode(data[:-missing], SIZE, LIMITS).width == 400
+
+
 @pytest.mark.parametrize("name", [name for name in CUT if name != "JPEG, progressive"])
 def test_half_of_a_file_may_not_be_missing(name: str) -> None:
     with pytest.raises(UnreadableImage, match="damaged or incomplete"):
@@ -374,6 +383,14 @@ def test_a_tiff_without_its_directory_is_unreadable(order: str) -> None:
 
     with pytest.raises(UnreadableImage, match="damaged or incomplete"):
         decode(data[: 8 + 48 * 64 * 3], SIZE, LIMITS)
+
+
+@pytest.mark.parametrize("missing", [1, 20, 100, 1000])
+def test_a_tiff_that_ends_in_its_directory_is_unreadable(missing: int) -> None:
+    data = encoded(PICTURE, "TIFF", compression="tiff_lzw")
+
+    with pytest.raises(UnreadableImage, match="damaged or incomplete"):
+        decode(data[:-missing], SIZE, LIMITS)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
