@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from classifier.photos import register_rare_formats
+from classifier.photos import register_modern_formats
 
 SMALL = (300, 400)  # as in the data set
 PHONE = (3024, 4032)
@@ -55,7 +55,7 @@ DRAWINGS = (
 
 def draw_photos(folder: Path) -> dict[str, Path]:
     """Return the file of each drawing by its name. Draw those that the folder does not have yet."""
-    register_rare_formats()
+    register_modern_formats()
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for drawing in DRAWINGS:

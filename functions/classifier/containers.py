@@ -13,16 +13,18 @@ from typing import NamedTuple
 
 from classifier.errors import UnsupportedImage
 
-_JPEG, _PNG, _RIFF, _WEBP, _BRAND = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF", b"WEBP", b"ftyp"
-_EXIF, _ICC = b"Exif\0", b"ICC_PROFILE\0"  # after the first follows any byte
+JPEG, _PNG, RIFF, _WEBP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF", b"WEBP"
+BRAND = b"ftyp"  # from the fifth byte of an AVIF or HEIF on
+_EXIF, _ICC = b"Exif\0", b"ICC_PROFILE\0"  # "Exif\0" is followed by one more byte, which may have any value
 # Of HEIF and AVIF, as the first or one of the other brands: films have the same kind of file.
 _IMAGE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
-_MAGIC = (_JPEG, _PNG, b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAGIC = (JPEG, _PNG, b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _SHORT = 0x0112, 3  # TIFF 6.0, sections 8 and 2
 _TIFF_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # by type
 _APP1, _APP2, _START_OF_SCAN, _PROGRESSIVE = 0xE1, 0xE2, 0xDA, 0xC2
 # Starts of frames with lossless, hierarchical or arithmetic coding (T.81, table B.1)
 _UNSUPPORTED_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+_RARE_JPEG = "This is a rare kind of JPEG (arithmetic, lossless or hierarchical). Save it as an ordinary JPEG."
 ADVICE = "Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xda-\xdf\xe0-\xfe]")
 # Segments that libjpeg does not need: comments, and the application's segments but for those of JFIF and Adobe, which
@@ -37,7 +39,7 @@ _SRGB_GAMMA, _GAMMA_TOLERANCE = 2.2, 0.05  # libpng takes what is that near for 
 _METADATA_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))(?:Exif|mime)", re.DOTALL)
 _CODE_POINTS = re.compile(rb"(colrnclx).{4}", re.DOTALL)
 _WEBP_HAS_PROFILE = 0x20
-_MAX_MISSING = 0.11  # of a file; zeros in the place of the last tenth spoil little
+_MAX_MISSING_BYTES = 0.11  # as a share of the file; zeros in their place spoil little
 _MAX_PARTS = 255  # of a profile in a JPEG: their number is a byte
 _MAX_PROFILE_BYTES = 4 * 2**20  # printers' profiles have 1 to 3 MB
 
@@ -79,9 +81,9 @@ class Container:
 
 def is_known_format(data: bytes) -> bool:
     """Return whether the first bytes are those of a format that may be decoded."""
-    if data[4:8] == _BRAND:
+    if data[4:8] == BRAND:
         return any(data[start : start + 4] in _IMAGE_BRANDS for start in range(8, 64, 4))
-    return data.startswith(_MAGIC) or (data.startswith(_RIFF) and data[8:12] == _WEBP)
+    return data.startswith(_MAGIC) or (data.startswith(RIFF) and data[8:12] == _WEBP)
 
 
 def read_container(data: bytes) -> Container:
@@ -89,13 +91,13 @@ def read_container(data: bytes) -> Container:
 
     Raise `UnsupportedImage` for a kind of JPEG that is not supported.
     """
-    if data.startswith(_JPEG):
+    if data.startswith(JPEG):
         return _read_jpeg(data)
     if data.startswith(_PNG):
         return _read_png(data)
-    if data.startswith(_RIFF) and data[8:12] == _WEBP:
+    if data.startswith(RIFF) and data[8:12] == _WEBP:
         return _read_webp(data)
-    if data[4:8] == _BRAND:
+    if data[4:8] == BRAND:
         return _read_boxes(data)
     return Container(data)
 
@@ -119,8 +121,7 @@ def _orientation(exif: bytes) -> int:
 
 def _read_jpeg(data: bytes) -> Container:
     """Read the segments before the first scan (ITU-T T.81, annex B). Keep those that libjpeg needs."""
-    view = memoryview(data)  # its slices are not copied
-    kept, position, exif, profile = [view[:2]], 2, b"", []
+    kept, begin, exif, profile = list[bytes | memoryview](), 0, b"", []
     for kind, start, end in _segments(data):
         content = data[start + 4 : end]
         if kind == _APP1 and content.startswith(_EXIF) and not exif:
@@ -128,11 +129,12 @@ def _read_jpeg(data: bytes) -> Container:
         elif kind == _APP2 and content.startswith(_ICC):
             profile.append(content[len(_ICC) :])
         if kind in _UNSUPPORTED_FRAMES:
-            raise UnsupportedImage(f"This JPEG is of a rare kind. Save it as an ordinary JPEG first. {ADVICE}")
-        if kind not in _METADATA:
-            kept.append(view[start:end])
-        position = end
-    return Container(b"".join([*kept, view[position:]]), _orientation(exif), Colours(profile=_joined(profile)))
+            raise UnsupportedImage(_RARE_JPEG)
+        if kind in _METADATA:
+            kept.append(data[begin:start])
+            begin = end
+    kept.append(memoryview(data)[begin:])  # not copied twice
+    return Container(b"".join(kept), _orientation(exif), Colours(profile=_joined(profile)))
 
 
 def _joined(parts: list[bytes]) -> bytes | None:
@@ -163,18 +165,17 @@ def _read_png(data: bytes) -> Container:
 
     Of the others, only those count that are before the pixels and have the right checksum.
     """
-    view = memoryview(data)  # its slices are not copied
-    kept, found = [view[:8]], dict[bytes, bytes]()
+    kept, found = [data[:8]], dict[bytes, bytes]()
     for kind, start, end in _chunks(data):
         if kind in _PIXEL_CHUNKS:
-            kept.append(view[start:end])
+            kept.append(data[start:end])
             found.setdefault(kind, b"")
         elif b"IDAT" in found or kind in found or not _has_right_checksum(data[start:end]):
             continue
         else:
             found[kind] = data[start + 8 : end - 4]
             if kind == b"tRNS" and b"IHDR" in found:
-                kept.append(memoryview(_transparency(found[kind], *data[24:26])))
+                kept.append(_transparency(found[kind], *data[24:26]))
     whole = _first_frame(data) if b"acTL" in found and b"fcTL" not in found else None
     return Container(whole or b"".join(kept), _orientation(found.get(b"eXIf", b"")), _png_colours(found))
 
@@ -256,7 +257,7 @@ def _inflate(compressed: bytes) -> bytes | None:
 def webp_size(data: bytes) -> tuple[int, int] | None:
     """Return width and height that the first chunk of a WebP states (RFC 9649, RFC 6386), or None."""
     header = data[12:30]
-    if not (data.startswith(_RIFF) and data[8:12] == _WEBP and len(header) == 18):  # noqa: PLR2004
+    if not (data.startswith(RIFF) and data[8:12] == _WEBP and len(header) == 18):  # noqa: PLR2004
         return None
     match header[:4]:
         case b"VP8X":
@@ -359,20 +360,28 @@ def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, i
 def _completed(data: bytes, size: int) -> bytes:
     """Fill up a file with zeros to the size that it states, if at most a tenth is missing."""
     missing = size - len(data)
-    return data + bytes(missing) if 0 < missing <= _MAX_MISSING * size else data
+    return data + bytes(missing) if 0 < missing <= _MAX_MISSING_BYTES * size else data
 
 
-def is_directory_cut(data: bytes) -> bool:
-    """Return whether a TIFF ends in or before its first directory (TIFF 6.0, section 2), often its last part."""
-    order = "<" if data.startswith(b"II") else ">"
+def is_whole_tiff(data: bytes) -> bool:
+    """Return whether this is a TIFF with a whole first directory, often its last part (TIFF 6.0, section 2)."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return False
     try:
         (offset,) = struct.unpack_from(f"{order}I", data, 4)
         (count,) = struct.unpack_from(f"{order}H", data, offset)
         entries = [struct.unpack_from(f"{order}HHII", data, offset + 2 + 12 * number) for number in range(count)]
     except struct.error:
-        return True
+        return False
     sizes = [_TIFF_VALUE_BYTES.get(kind, 0) * number for _, kind, number, _ in entries]
-    return any(size > 4 and value + size > len(data) for size, (*_, value) in zip(sizes, entries, strict=True))  # noqa: PLR2004 - shorter values are in the entry
+    # A value of up to four bytes is in the entry, in the place of its offset.
+    return all(size <= 4 or value + size <= len(data) for size, (*_, value) in zip(sizes, entries, strict=True))  # noqa: PLR2004
+
+
+def has_other_codec(data: bytes) -> bool:
+    """Return whether this is a HEIF whose pictures are coded as in neither HEIC nor AVIF."""
+    return data[4:8] == BRAND and not any(codec in data for codec in (b"hvc1", b"av01"))
 
 
 def has_all_scans(data: bytes) -> bool:

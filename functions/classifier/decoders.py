@@ -14,19 +14,20 @@ import signal
 import sys
 import time
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from classifier.errors import Busy, ImageTooLarge, PhotoError, UnreadableImage
+from classifier.errors import DAMAGED, Busy, ImageTooLarge, PhotoError, UnreadableImage
 from classifier.limits import Limits
-from classifier.pixels import ALL_FORMATS, COMMON_FORMATS, OUT_OF_MEMORY, REQUEST, Photo
+from classifier.pixels import ALL_FORMATS, COMMON_FORMATS, EXIT_OUT_OF_MEMORY, FORMATS, REQUEST, Photo
 from classifier.telemetry import logger
 
 MAX_CPU_SECONDS = 5  # for each photo; the kernel counts whole seconds of the process, so a photo gets 4 to 5
 MAX_BYTES = 512 * 2**20  # for each photo, above what the process has before
-# A decoder computes and does not wait, so it takes this long only if the machine is overloaded or if it deadlocks.
+# With the wait for an idle process. A decoder computes and does not wait, so it takes this long only if the machine is
+# overloaded or if it deadlocks.
 MAX_SECONDS = 20
 PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from classifier.decoder import main; main(sys.argv[1])"
 # The whole environment of a process. These settings make glibc return the memory of large pictures to the kernel, and
@@ -40,61 +41,85 @@ _MAX_LINE_BYTES = 4096
 _PIPE_BYTES = 2**18  # more than the pixels of a photo; Linux's default is a quarter
 _CPUCLOCK_SCHED = 2  # linux/posix-timers.h: with a process id, the clock of that process's processor time
 _PAGES = 0  # in /proc/PID/statm: proc_pid_statm(5)
-_DAMAGED = "The image is damaged or incomplete."
+_EXIT_AFTER_EXCEPTION = 1  # Python's exit status
+_SMALLER = "Make it smaller, or save it as a JPEG."
+_NOT_IN_TIME = "The photo could not be decoded in time. Try again later."
 _ERRORS = {error.code: error for error in PhotoError.__subclasses__()}
 
 
 class Decoders:
-    """Up to `count` decoding processes, which threads share. `program` is what the interpreter of each process runs."""
+    """A pool of `count` decoding processes, which threads share. `program` is what the interpreter of each runs."""
 
     def __init__(self, count: int, program: str = PROGRAM) -> None:
         """Start nothing yet."""
-        self._program = program
-        self._idle: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[_Decoder] = queue.LifoQueue()
         for _ in range(count):
-            self._idle.put(None)
+            self._idle.put(_Decoder(program))
 
     def start(self) -> None:
-        """Start a process if the next photo needs one, without waiting until it is ready."""
+        """Start a process if the next photo needs one, without waiting until it is ready.
+
+        Raise `RuntimeError` if it cannot be started.
+        """
         with suppress(queue.Empty):
-            process = self._idle.get_nowait()
-            self._idle.put(process or _Process(self._program, COMMON_FORMATS))
+            decoder = self._idle.get_nowait()
+            try:
+                decoder.start()
+            finally:
+                self._idle.put(decoder)
 
     def decode(self, data: bytes, side: int, limits: Limits) -> Photo:
         """Decode a photo to a square of `side` × `side` pixels.
 
         Raise a `PhotoError` if the photo is at fault, `Busy` if the machine is too slow or has too little memory, and
-        `RuntimeError` if no process can be started.
+        `RuntimeError` if the decoding process is at fault.
         """
         limits.check_bytes(len(data))
-        answer, pixels = self._ask(data, side, limits)
-        match answer:
-            case {"code": str(code), "message": str(message)} if code in _ERRORS:
-                raise _ERRORS[code](message)
-            case {"format": str(name), "width": int(width), "height": int(height)}:
-                return Photo(name, width, height, side, pixels)
-        raise UnreadableImage(_DAMAGED)  # a photo has made the process answer something else
-
-    def _ask(self, data: bytes, side: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
-        """Let an idle process decode the photo. If that fails, the next photo gets a new process."""
-        process = self._idle.get()
+        deadline = time.monotonic() + MAX_SECONDS
         try:
-            if process is None or not process.is_alive():
-                process = _Process(self._program, COMMON_FORMATS)
-            answer, pixels = process.ask(data, side, limits)
-            if "needs_all_formats" in answer:
-                process.stop()
-                process = _Process(self._program, ALL_FORMATS)
-                answer, pixels = process.ask(data, side, limits)
-        except BaseException:
-            if process:
-                process.stop()
-            process = None
-            raise
-        else:
-            return answer, pixels
+            decoder = self._idle.get(timeout=MAX_SECONDS)
+        except queue.Empty:
+            raise Busy(_NOT_IN_TIME) from None
+        try:
+            return decoder.decode(data, side, limits, deadline)
         finally:
-            self._idle.put(process)
+            self._idle.put(decoder)
+
+
+class _Decoder:
+    """Keeps a decoding process for many photos, and replaces it after an error."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._process: _Process | None = None
+
+    def start(self, formats: str = COMMON_FORMATS) -> "_Process":
+        """Return the process. Start it if there is none. Raise `RuntimeError` if it cannot be started."""
+        if self._process is None or not self._process.is_alive():
+            try:
+                self._process = _Process(self._program, formats)
+            except OSError as error:
+                raise RuntimeError("A decoding process cannot be started.") from error
+        return self._process
+
+    def decode(self, data: bytes, side: int, limits: Limits, deadline: float) -> Photo:
+        """Decode a photo until the deadline, a value of `time.monotonic`. Raise what `Decoders.decode` raises."""
+        try:
+            answer = self.start().ask(data, side, limits, deadline)
+            if answer is None:
+                self._stop()
+                answer = self.start(ALL_FORMATS).ask(data, side, limits, deadline)
+        except BaseException:
+            self._stop()
+            raise
+        if isinstance(answer, Photo):
+            return answer
+        raise answer or RuntimeError("The library of a format is missing.")
+
+    def _stop(self) -> None:
+        if self._process:
+            self._process.stop()
+            self._process = None
 
 
 class _Ended(Exception):
@@ -106,9 +131,9 @@ class _Child:
 
     def __init__(self, arguments: list[str]) -> None:
         """Start the interpreter. It ends when the pipe `requests` is closed. Raise `OSError` if it cannot start."""
-        request, self.requests = os.pipe()
-        self.answers, answer = os.pipe()
-        try:
+        with ExitStack() as on_error:
+            request, self.requests = _make_pipe(on_error)
+            self.answers, answer = _make_pipe(on_error)
             self.pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, *arguments],
@@ -116,12 +141,9 @@ class _Child:
                 file_actions=[(os.POSIX_SPAWN_DUP2, request, 0), (os.POSIX_SPAWN_DUP2, answer, 1)],
                 setpgroup=0,  # Ctrl-C is for the parent alone
             )
-        except OSError:
-            self._close_pipes()
-            raise
-        finally:
-            os.close(request)
-            os.close(answer)
+            on_error.pop_all()
+        os.close(request)
+        os.close(answer)
         self._status: int | None = None  # once it has ended
         for pipe in (self.requests, self.answers):
             os.set_blocking(pipe, False)
@@ -146,9 +168,6 @@ class _Child:
         if self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
-        self._close_pipes()
-
-    def _close_pipes(self) -> None:
         os.close(self.requests)
         os.close(self.answers)
 
@@ -168,9 +187,11 @@ class _Process:
         """Return whether the process still runs."""
         return self._child.is_alive()
 
-    def ask(self, data: bytes, side: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
-        """Return the process's answer, and the pixels if it has decoded the photo. Raise the error if it ended."""
-        deadline = time.monotonic() + MAX_SECONDS
+    def ask(self, data: bytes, side: int, limits: Limits, deadline: float) -> Photo | PhotoError | None:
+        """Return the photo, or its error, or None if the process has not loaded the library of this format.
+
+        Raise the errors of `Decoders.decode` if the process has ended or has done something else than it should.
+        """
         if not self._is_ready:
             self._wait_until_ready(deadline)
         _set_limits(self._child.pid)
@@ -180,14 +201,26 @@ class _Process:
             first = _PIPE_BYTES - REQUEST.size
             self._send(REQUEST.pack(side, limits.pixels, limits.side, len(data)) + data[:first], deadline)
             self._send(memoryview(data)[first:], deadline)
-            answer = self._receive_line(deadline)
-            return answer, self._receive(3 * side * side, deadline) if "format" in answer else b""
+            return self._receive_answer(side, limits, deadline)
         except _Ended:
             raise _error_after(self._child.wait()) from None
         except Busy:
             if _cpu_seconds(self._child.pid) - before < MAX_CPU_SECONDS:
                 raise
             raise _error_after(-signal.SIGXCPU) from None  # it has ignored the signal
+
+    def _receive_answer(self, side: int, limits: Limits, deadline: float) -> Photo | PhotoError | None:
+        match self._receive_line(deadline):
+            case {"format": str(name), "width": int(width), "height": int(height)} if name in FORMATS:
+                limits.check_size(width, height)
+                return Photo(name, width, height, side, self._receive(3 * side * side, deadline))
+            case {"code": str(code), "message": str(message)} if code in _ERRORS:
+                return _ERRORS[code](message)
+            case {"needs_all_formats": True}:
+                return None
+            case {"fault": str(fault)}:
+                raise RuntimeError(f"Decoding failed: {fault}")
+        raise UnreadableImage(DAMAGED)  # a photo has made the process answer something else
 
     def _wait_until_ready(self, deadline: float) -> None:
         """Wait until the process has loaded its libraries and locked itself."""
@@ -213,7 +246,7 @@ class _Process:
     def _receive_line(self, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._received:
             if len(self._received) > _MAX_LINE_BYTES:
-                raise UnreadableImage(_DAMAGED)
+                raise UnreadableImage(DAMAGED)
             self._receive_more(deadline)
         line, _, self._received = self._received.partition(b"\n")
         try:
@@ -221,7 +254,7 @@ class _Process:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise UnreadableImage(_DAMAGED)
+            raise UnreadableImage(DAMAGED)
         return answer
 
     def _receive(self, length: int, deadline: float) -> bytes:
@@ -239,6 +272,13 @@ class _Process:
         self._received += received
 
 
+def _make_pipe(on_error: ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        on_error.callback(os.close, end)
+    return ends
+
+
 def _enlarge(pipe: int) -> None:
     """Let the pipe hold the pixels of a photo, and a part of its file: each filling costs two switches of processes."""
     if sys.platform == "linux":
@@ -250,18 +290,21 @@ def _wait_for(pipe: int, event: int, deadline: float) -> None:
     poll = select.poll()
     poll.register(pipe, event)
     if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
-        raise Busy("The photo could not be decoded in time. Try again later.")
+        raise Busy(_NOT_IN_TIME)
 
 
 def _error_after(status: int) -> Exception:
-    """Return the error of a photo during which the process ended with this status."""
+    """Return the error of a photo during which the process ended with this status, minus the signal if it was one."""
     if status == -signal.SIGXCPU:
-        return ImageTooLarge(f"Decoding the image takes more than {MAX_CPU_SECONDS} seconds.")
-    if status == OUT_OF_MEMORY:
-        return ImageTooLarge(f"Decoding the image takes more than {MAX_BYTES >> 20} MiB of memory.")
+        return ImageTooLarge(f"Decoding the image takes more than {MAX_CPU_SECONDS} seconds. {_SMALLER}")
+    if status == EXIT_OUT_OF_MEMORY:
+        return ImageTooLarge(f"Decoding the image takes more than {MAX_BYTES >> 20} MiB of memory. {_SMALLER}")
     if status == -signal.SIGKILL:  # the whole function has used up its memory
         return Busy("The service has too little memory at the moment. Try again later.")
-    return UnreadableImage(_DAMAGED)
+    if status == _EXIT_AFTER_EXCEPTION:
+        return RuntimeError("The decoding process failed.")
+    logger.warning("A photo crashed its decoding process", status=status)
+    return UnreadableImage(DAMAGED)
 
 
 def _set_limits(pid: int) -> None:

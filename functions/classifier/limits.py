@@ -20,13 +20,13 @@ class Limits:
         if length > self.file_bytes:
             raise ImageTooLarge(
                 f"The file has {length:,} bytes; at most {self.file_bytes:,} "
-                f"({self.file_bytes / 2**20:g} MiB) are accepted."
+                f"({self.file_bytes / 2**20:g} MiB) are accepted. Make it smaller."
             )
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse an image by the size in its header. Raise `ImageTooLarge`."""
         if width * height > self.pixels or max(width, height) > self.side:
             raise ImageTooLarge(
-                f"The image has {width:,} × {height:,} pixels; at most {self.pixels / 1e6:g} megapixels "
-                f"and {self.side:,} pixels a side are accepted."
+                f"The image has {width:,} × {height:,} pixels ({width * height / 1e6:.3g} megapixels); at most "
+                f"{self.pixels / 1e6:g} megapixels and {self.side:,} pixels a side are accepted. Make it smaller."
             )

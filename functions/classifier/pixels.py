@@ -1,4 +1,4 @@
-"""What goes between the function and its decoding processes: requests, decoded photos, and how a process ended."""
+"""What the function and its decoding processes agree on: formats, requests, decoded photos, and an exit status."""
 
 import struct
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 # Of a request: the side of the square, the limits on pixels and side, the length of the file that follows.
 REQUEST = struct.Struct("!IQIQ")
 COMMON_FORMATS, ALL_FORMATS = "common", "all"  # which formats' libraries a process has loaded
-OUT_OF_MEMORY = 3  # the exit status of a process that has reached its limit
+EXIT_OUT_OF_MEMORY = 3  # the exit status of a process that has reached its limit
+# No other format is opened. Pillow also reads formats that run programs (EPS), and many that nobody uses for photos.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,11 @@ _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x20, 0x15, 0x45, 0x06  # linux/b
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
 _CLONE_THREAD = 0x00010000
 
-# The system calls that decoders and the interpreter need, by the AUDIT_ARCH value of the architecture. `clone` is
-# allowed for threads only; `clone3` hides its flags in memory, and libc falls back to `clone` if there is no such call.
-_CALLS = {
+# The system calls that decoders and the interpreter need, with the AUDIT_ARCH value of each architecture
+# (linux/audit.h). Their numbers are in arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of
+# the kernel. `clone` is allowed for threads only; `clone3` hides its flags in memory, and libc falls back to `clone` if
+# there is no such call. `strace -f` shows a call that is missing here: it returns EPERM.
+CALLS = {
     "x86_64": (0xC000003E, {
         "read": 0, "write": 1, "close": 3, "fstat": 5, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12,
         "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "sched_yield": 24, "mremap": 25, "madvise": 28,
@@ -51,9 +53,9 @@ def lock() -> bool:
     os.closerange(3, 2**16)  # what the parent has left open to its children: Lambda's runtime is not all Python
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
         resource.setrlimit(limit, (0, 0))  # RLIMIT_NOFILE: no further descriptor; those that are open stay
-    if platform.system() != "Linux" or platform.machine() not in _CALLS:
+    if platform.system() != "Linux" or platform.machine() not in CALLS:
         return False
-    program = _filter(*_CALLS[platform.machine()])
+    program = _filter(*CALLS[platform.machine()])
     buffer = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: the number of instructions of 8 bytes, and their address
     pointer = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer)))
@@ -65,7 +67,7 @@ def lock() -> bool:
 
 
 def _filter(architecture: int, calls: dict[str, int]) -> bytes:
-    """Return the filter's program."""
+    """Return the filter's program. The comparison with an allowed call jumps over the next return if it differs."""
     allowed = [number for name, number in calls.items() if name not in {"clone", "clone3"}]
     return b"".join(
         struct.pack("HBBI", code, if_true, if_false, value)

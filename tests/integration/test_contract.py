@@ -17,7 +17,7 @@ from classifier.errors import InvalidRequest, MethodNotAllowed
 from classifier.events import is_failed_event
 from classifier.keys import object_key
 from classifier.model import Model
-from classifier.photos import FORMATS
+from classifier.pixels import FORMATS
 from classifier.services import Services
 from tests.support.api import Answer, Api, handle
 from tests.support.bucket import Bucket

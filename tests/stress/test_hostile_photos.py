@@ -21,8 +21,7 @@ from classifier.decoders import MAX_BYTES, MAX_CPU_SECONDS, Decoders
 from classifier.errors import ImageTooLarge, PhotoError, UnreadableImage, UnsupportedImage
 from classifier.keys import object_key
 from classifier.limits import Limits
-from classifier.photos import FORMATS
-from classifier.pixels import Photo
+from classifier.pixels import FORMATS, Photo
 from classifier.reconcile import reconcile
 from classifier.services import Services
 from local.aws import BUCKET

@@ -8,10 +8,10 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageDraw
 
-from classifier.photos import register_rare_formats
+from classifier.photos import register_modern_formats
 
 pillow_heif.register_heif_opener()  # Pillow then writes HEIF too
-register_rare_formats()  # reads it as the function does, and writes the others
+register_modern_formats()  # reads it as the function does, and writes the others
 
 _FLOOR = (196, 178, 150)
 

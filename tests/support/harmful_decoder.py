@@ -1,8 +1,10 @@
 """A decoding process that does what a hostile photo could make it do. The photo's bytes say what."""
 
 import ctypes
+import errno
 import mmap
 import os
+import platform
 import resource
 import signal
 import socket
@@ -12,12 +14,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from classifier import decoder, photos
+from classifier import decoder, photos, sandbox
 from classifier.errors import UnreadableImage
 from classifier.limits import Limits
 from classifier.pixels import Photo
 
 PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from tests.support.harmful_decoder import main; main(sys.argv[1])"
+
+_MAX_CALL = 600  # more than the largest number of a system call
+_PROBES = {335, 336}  # of x86-64, for debuggers: the kernel does not filter them, and they do nothing else
+THIRTY_TWO_BITS = "make a system call of 32 bits"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -108,6 +114,28 @@ def lie() -> None:
     os.write(1, b"[]\n")
 
 
+def fail() -> None:
+    """Do what a fault of the program does."""
+    raise KeyError("a fault")
+
+
+def lack_a_library() -> None:
+    """Need a library that is not there."""
+    raise ImportError("a library")
+
+
+def lie_about_its_size() -> None:
+    """Answer with a photo that is larger than allowed."""
+    os.write(1, b'{"format": "JPEG", "width": 1000000, "height": 1}\n')
+
+
+def keep() -> None:
+    """Keep 100 MiB."""
+    _kept.append(bytearray(100 * 2**20))
+
+
+_kept: list[bytearray] = []
+
 HARMS = {
     harm.__name__: harm
     for harm in (
@@ -124,6 +152,10 @@ HARMS = {
         wait,
         chatter,
         lie,
+        lie_about_its_size,
+        fail,
+        lack_a_library,
+        keep,
     )
 }
 
@@ -141,11 +173,36 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "run a program": lambda: subprocess.run(["true"], check=True),
     "replace itself": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
     "signal its parent": lambda: os.kill(os.getppid(), 0),
-    "lift its memory limit": lambda: resource.setrlimit(resource.RLIMIT_DATA, (-1, -1)),
+    "lift its memory limit": lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)),
     "trace a process": lambda: _check(_libc.ptrace(16, os.getpid(), 0, 0)),
     "read another process": lambda: _check(_libc.process_vm_readv(1, 0, 0, 0, 0, 0)),
     "import a module": lambda: __import__("sqlite3"),
+    "make any other system call": lambda: _call_all_others(),  # noqa: PLW0108 - it is defined below
+    THIRTY_TWO_BITS: lambda: _getpid_of_32_bits(),  # noqa: PLW0108 - it is defined below
 }
+
+
+def _call_all_others() -> list[int]:
+    """Make each system call that is not in the table. Raise `PermissionError` if all are refused."""
+    _, allowed = sandbox.CALLS[platform.machine()]
+    others = [number for number in range(_MAX_CALL) if number not in {*allowed.values(), *_PROBES}]
+    if made := [number for number in others if _libc.syscall(number, 0, 0, 0, 0, 0, 0) != -1 or not _is_refused()]:
+        return made
+    raise PermissionError
+
+
+def _getpid_of_32_bits() -> int:
+    """Return this process's id. Raise `PermissionError` if that is refused. Crash if the kernel has no such call."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b"\xb8\x14\0\0\0\xcd\x80\xc3")  # mov eax, 20; int 0x80; ret
+    result: int = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
+    if result == -errno.EPERM:
+        raise PermissionError
+    return result
+
+
+def _is_refused() -> bool:
+    return ctypes.get_errno() == errno.EPERM
 
 
 def _check(result: int) -> int:

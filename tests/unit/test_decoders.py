@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -16,11 +17,12 @@ import pytest
 from classifier import decoders as decoders_module
 from classifier import photos
 from classifier.decoders import MAX_CPU_SECONDS, Decoders
-from classifier.errors import Busy, ImageTooLarge, UnreadableImage
+from classifier.errors import Busy, ImageTooLarge, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
 from classifier.pixels import Photo
 from tests.support.drawings import encoded, garment, photo
-from tests.support.harmful_decoder import ATTEMPTS, PROGRAM
+from tests.support.harmful_decoder import ATTEMPTS, PROGRAM, THIRTY_TWO_BITS
+from tests.support.processes import children
 
 T_SHIRT = photo("t-shirt")
 SIDE = 32
@@ -41,11 +43,6 @@ def new() -> Decoders:
 
 def decode(decoders: Decoders, data: bytes | str) -> Photo:
     return decoders.decode(data.encode() if isinstance(data, str) else data, SIDE, Limits())
-
-
-def children() -> set[int]:
-    """Return the ids of this process's children."""
-    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
@@ -69,6 +66,7 @@ def test_a_photo_is_decoded_as_in_this_process(new: Decoders, name: str) -> None
         ("leave", UnreadableImage),
         ("chatter", UnreadableImage),
         ("lie", UnreadableImage),
+        ("lie_about_its_size", ImageTooLarge),
     ],
 )
 def test_a_photo_that_harms_its_decoder_fails_alone(
@@ -94,8 +92,59 @@ def test_a_photo_gets_five_seconds_of_processor_time_at_most(harmful: Decoders) 
 
 
 @on_linux
-def test_time_and_memory_are_counted_for_each_photo(harmful: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise many photos together would exceed the limits of one."""
+def test_memory_is_counted_above_what_the_process_has(harmful: Decoders) -> None:
+    decode(harmful, T_SHIRT)
+    before = children()
+
+    for _ in range(7):  # more than the limit together
+        with pytest.raises(UnsupportedImage):
+            decode(harmful, "keep")
+
+    assert children() == before
+
+
+@pytest.mark.parametrize("fault", ["fail", "lack_a_library"])
+def test_a_fault_of_the_decoding_process_is_not_called_the_photos(harmful: Decoders, fault: str) -> None:
+    with pytest.raises(
+        RuntimeError, match=r"Decoding failed: (?s:.)*KeyError: 'a fault'|library of a format is missing"
+    ):
+        decode(harmful, fault)
+
+    assert decode(harmful, T_SHIRT).format == "JPEG"
+
+
+def test_a_process_that_can_decode_nothing_does_not_start() -> None:
+    """The lock may refuse what a new library needs. The photos are not at fault then."""
+    broken = decoders_module.PROGRAM.replace("from", "from PIL import Image; Image.Image.load = None; from")
+
+    with pytest.raises(RuntimeError, match="did not start"):
+        decode(Decoders(1, broken), T_SHIRT)
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Decoders(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nothing")
+        for use in (own.start, lambda: decode(own, T_SHIRT)):
+            with pytest.raises(RuntimeError, match="cannot be started"):
+                use()
+
+    assert decode(own, T_SHIRT).format == "JPEG"
+
+
+@on_linux
+def test_the_log_says_that_a_photo_crashed_its_decoder(harmful: Decoders, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UnreadableImage):
+        decode(harmful, "crash")
+
+    (line,) = caplog.records
+    assert line.message == "A photo crashed its decoding process"
+    assert vars(line)["status"] == -signal.SIGSEGV
+
+
+@on_linux
+def test_time_is_counted_for_each_photo(harmful: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise many photos together would exceed the limit of one."""
     monkeypatch.setattr(decoders_module, "MAX_CPU_SECONDS", 2)
     decode(harmful, T_SHIRT)
     before = children()
@@ -105,6 +154,16 @@ def test_time_and_memory_are_counted_for_each_photo(harmful: Decoders, monkeypat
         decode(harmful, data)
 
     assert children() == before
+
+
+def test_nobody_waits_longer_for_an_idle_process(harmful: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode(harmful, T_SHIRT)
+    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 1)
+
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(decode, harmful, "wait") for _ in range(3)]
+
+    assert [type(each.exception()) for each in waiting] == [Busy] * 3
 
 
 def test_a_decoder_that_hangs_is_not_waited_for(harmful: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,10 +289,29 @@ def test_processes_end_when_nobody_needs_them() -> None:
 
 
 @on_linux
-@pytest.mark.parametrize("attempt", ATTEMPTS)
+@pytest.mark.parametrize("attempt", [name for name in ATTEMPTS if name != THIRTY_TWO_BITS])
 def test_a_decoder_can_only_compute(harmful: Decoders, attempt: str) -> None:
     with pytest.raises(UnreadableImage, match=r"^(PermissionError|ModuleNotFoundError|ValueError)$"):
         decode(harmful, attempt)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one table of system calls")
+@on_linux
+def test_a_decoder_makes_no_system_call_by_another_table(harmful: Decoders) -> None:
+    """A process of 64 bits can make the calls of 32 bits, which have other numbers. Not all kernels have these."""
+    with pytest.raises(UnreadableImage, match=r"^PermissionError$|damaged"):
+        decode(harmful, THIRTY_TWO_BITS)
+
+
+@on_linux
+def test_the_kernel_limits_what_a_decoder_writes_and_opens() -> None:
+    own, pid = start_own()
+
+    limits = Path(f"/proc/{pid}/limits").read_text()
+
+    for name in ("Max core file size", "Max file size", "Max open files"):
+        assert re.search(rf"^{name} +0 +0 ", limits, re.MULTILINE)
+    assert own
 
 
 @on_linux
