@@ -45,7 +45,7 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and 
 	$(SAM_VENV)/bin/checkov --quiet --compact --skip-download --framework cloudformation dockerfile \
 	  --file template.yaml functions/classifier/Dockerfile
 
-test-browser: $(VENV)/.browser ## Test the seller's page in Chromium
+test-browser: $(VENV)/.browser ## Test the pages and the decoded pixels in Chromium; PIXELS=folder compares your own photos
 	$(VENV)/bin/python -m pytest tests/browser
 
 test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## Build the image and test it; needs Docker

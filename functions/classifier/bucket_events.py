@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from classifier.classification import Classification
-from classifier.decoders import MAX_CPU_SECONDS
+from classifier.decoders import MAX_SECONDS
 from classifier.errors import InvalidRequest
 from classifier.events import KNOWN_EVENTS, is_failed_event, is_s3_event, is_test_event
 from classifier.keys import is_upload_key, photo_id_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # Reads the row, reads the object, decodes it, writes the row.
-MAX_MESSAGE_MILLISECONDS = (3 * MAX_CALL_SECONDS + MAX_CPU_SECONDS) * 1000
+MAX_MESSAGE_MILLISECONDS = (3 * MAX_CALL_SECONDS + MAX_SECONDS) * 1000
 
 
 def handle_bucket_event(event: Any, services: Services) -> dict[str, Any] | None:

@@ -385,7 +385,10 @@ def has_other_codec(data: bytes) -> bool:
 
 
 def has_all_scans(data: bytes) -> bool:
-    """Return whether the last scan of a progressive JPEG refines what is missing to the last bit (T.81, annex G)."""
+    """Return whether the scans of a progressive JPEG hold the whole picture, so that browsers show it (T.81, annex G).
+
+    The last scan may be cut short, and the last bit of the coefficients may be missing: it is hardly visible.
+    """
     missing: dict[tuple[int, int], int] = {}  # the lowest bit that was sent, by component and coefficient
     components: set[int] = set()
     position = 2
@@ -400,4 +403,4 @@ def has_all_scans(data: bytes) -> bool:
             first, last, bits = data[start + 3 + 2 * n : start + 6 + 2 * n]
             missing.update({(id_, k): bits & 15 for id_ in ids for k in range(first, last + 1)})
         position = start + max(length, 2)
-    return bool(components) and all(missing.get((id_, k)) == 0 for id_ in components for k in range(64))
+    return bool(components) and all(missing.get((id_, k), 2) <= 1 for id_ in components for k in range(64))

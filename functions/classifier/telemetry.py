@@ -41,10 +41,12 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure the block. A block that raises is not recorded."""
+        """Measure the block, also if it raises."""
         started = time.perf_counter()
-        yield
-        self.milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
+        try:
+            yield
+        finally:
+            self.milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
 
 
 def count_result(classification: "Classification", stopwatch: Stopwatch) -> None:

@@ -155,7 +155,9 @@ def test_each_unreadable_file_gets_an_error_message(page: Page, photos: Path) ->
     cards = page.get_by_role("listitem")
     expect(cards.filter(has_text="broken.jpg")).to_contain_text("The image is damaged or incomplete.")
     expect(cards.filter(has_text="text.jpg")).to_contain_text("not an image in a supported format")
-    expect(cards.filter(has_text="letter.pdf")).to_contain_text("We cannot read this file. Please choose a photo.")
+    expect(cards.filter(has_text="letter.pdf")).to_contain_text(
+        "We cannot show files of this kind. Please save the photo as a JPEG or PNG"
+    )
     expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
 
 

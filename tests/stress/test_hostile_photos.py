@@ -37,7 +37,7 @@ from tests.support.scale import Scale
 
 SIDE = 224
 MEBIBYTE = 2**20
-# The kernel limits writable memory. Pages of libraries that a process reads for the first time come on top.
+# The kernel limits reserved memory. Pages of libraries that a process reads for the first time come on top.
 MAX_MEBIBYTES = MAX_BYTES / MEBIBYTE + 20
 MAX_MEBIBYTES_OF_FUNCTION = 900
 MAX_SECONDS = MAX_CPU_SECONDS + 0.3  # the kernel looks at the clock a few times a second
@@ -47,7 +47,7 @@ OUTCOMES = {TOO_COSTLY: {ImageTooLarge.code, UnreadableImage.code}}  # others: o
 # After each file, this photo is decoded. It needs the libraries of all formats, so the process has them loaded.
 NEXT = encoded(garment("pants", (64, 48)), "WEBP")
 SHOWN_BY_HALF = ("animated", "several", "progressive")  # the first half can hold a picture
-NEED_THEIR_END = ("TIFF", "HEIF, transparent", "HEIF, tiles", "progressive cmyk")
+NEED_THEIR_END = ("TIFF", "HEIF, transparent", "HEIF, tiles", "AVIF")
 
 Record = Callable[[str, object], None]
 
@@ -92,7 +92,7 @@ class Meter:
     def _check_next_photo(self) -> None:
         assert decode(self._decoders, NEXT) == self._expected
         assert len(children() - self._others) == 1
-        assert count_descriptors() == self._descriptors
+        assert count_descriptors() <= self._descriptors  # garbage of other tests may have been collected
 
     def _cpu_seconds(self) -> float:
         """Return the processor time of all children, those that have ended and those that have not."""
@@ -209,7 +209,8 @@ def test_a_photo_may_lack_its_last_tenth_but_not_its_half(scale: Scale, meter: M
         needs_its_end = any(form in photo.name for form in NEED_THEIR_END)
         for missing in (len(data) // 100, len(data) // 20, len(data) // 10):
             found = meter.measure(data[: len(data) - missing])
-            assert found.outcome == photo.expected or needs_its_end, (photo.name, missing)
+            allowed = {photo.expected, UnreadableImage.code} if needs_its_end else {photo.expected}
+            assert found.outcome in allowed, (photo.name, missing)
         half = meter.measure(data[: len(data) // 2])
         assert half.outcome in CODES or any(form in photo.name for form in SHOWN_BY_HALF), photo.name
     record_property("truncated files", 4 * len(photos))
