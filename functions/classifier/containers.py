@@ -19,12 +19,14 @@ _EXIF, _ICC = b"Exif\0", b"ICC_PROFILE\0"  # "Exif\0" is followed by one more by
 # Of HEIF and AVIF, as the first or one of the other brands: films have the same kind of file.
 _IMAGE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
 _MAGIC = (JPEG, _PNG, b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of bytes
 _ORIENTATION, _SHORT = 0x0112, 3  # TIFF 6.0, sections 8 and 2
 _TIFF_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # by type
 _APP1, _APP2, _START_OF_SCAN, _PROGRESSIVE = 0xE1, 0xE2, 0xDA, 0xC2
-# Starts of frames with lossless, hierarchical or arithmetic coding (T.81, table B.1)
-_UNSUPPORTED_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
-_RARE_JPEG = "This is a rare kind of JPEG (arithmetic, lossless or hierarchical). Save it as an ordinary JPEG."
+# Starts of frames with lossless, hierarchical or arithmetic coding (T.81, table B.1), and that of JPEG-LS (T.87)
+_UNSUPPORTED_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
+_FRAMES = {0xC0, 0xC1, 0xC2}
+_RARE_JPEG = "This is a rare kind of JPEG (arithmetic, lossless or 12 bits). Save it as an ordinary JPEG."
 ADVICE = "Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xda-\xdf\xe0-\xfe]")
 # Segments that libjpeg does not need: comments, and the application's segments but for those of JFIF and Adobe, which
@@ -38,7 +40,7 @@ _SRGB_GAMMA, _GAMMA_TOLERANCE = 2.2, 0.05  # libpng takes what is that near for 
 # An item entry of version 2 or 3, with its number and its protection, up to the type (ISO 14496-12, 8.11.6).
 _METADATA_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))(?:Exif|mime)", re.DOTALL)
 _CODE_POINTS = re.compile(rb"(colrnclx).{4}", re.DOTALL)
-_WEBP_HAS_PROFILE = 0x20
+_WEBP_HAS_PROFILE, _WEBP_HAS_ALPHA, _WEBP_IS_ANIMATED = 0x20, 0x10, 0x02
 _MAX_MISSING_BYTES = 0.11  # as a share of the file; zeros in their place spoil little
 _MAX_PARTS = 255  # of a profile in a JPEG: their number is a byte
 _MAX_PROFILE_BYTES = 4 * 2**20  # printers' profiles have 1 to 3 MB
@@ -104,15 +106,15 @@ def read_container(data: bytes) -> Container:
 
 def _orientation(exif: bytes) -> int:
     """Return the orientation in the first directory of EXIF data, or 1 if there is none."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    order = _TIFF_ORDERS.get(exif[:4])
     if order is None:
         return 1
     try:
         (offset,) = struct.unpack_from(f"{order}I", exif, 4)
         (count,) = struct.unpack_from(f"{order}H", exif, offset)
         for number in range(count):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, offset + 2 + 12 * number)
-            if tag == _ORIENTATION and kind == _SHORT:
+            tag, kind, values, value = struct.unpack_from(f"{order}HHIH", exif, offset + 2 + 12 * number)
+            if tag == _ORIENTATION and (kind, values) == (_SHORT, 1):
                 return value if 1 <= value <= 8 else 1  # noqa: PLR2004 - the values of EXIF
     except struct.error:  # cut short
         pass
@@ -128,7 +130,7 @@ def _read_jpeg(data: bytes) -> Container:
             exif = content[len(_EXIF) + 1 :]
         elif kind == _APP2 and content.startswith(_ICC):
             profile.append(content[len(_ICC) :])
-        if kind in _UNSUPPORTED_FRAMES:
+        if kind in _UNSUPPORTED_FRAMES or (kind in _FRAMES and content[:1] != b"\x08"):  # bits of a sample
             raise UnsupportedImage(_RARE_JPEG)
         if kind in _METADATA:
             kept.append(data[begin:start])
@@ -276,7 +278,11 @@ def _read_webp(data: bytes) -> Container:
     profile = None
     if data[12:16] == b"VP8X" and data[20:21] and data[20] & _WEBP_HAS_PROFILE:
         profile = next((data[start:end] for kind, start, end in _webp_chunks(data) if kind == b"ICCP"), None)
-    return Container(_completed_webp(data), colours=Colours(profile=profile))
+    completed = _completed_webp(data)
+    if completed[12:16] == b"VP8X" and completed[20] & _WEBP_IS_ANIMATED:
+        # What the first frame does not cover is transparent, also if no frame is.
+        completed = completed[:20] + bytes([completed[20] | _WEBP_HAS_ALPHA]) + completed[21:]
+    return Container(completed, colours=Colours(profile=profile))
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -365,7 +371,7 @@ def _completed(data: bytes, size: int) -> bytes:
 
 def is_whole_tiff(data: bytes) -> bool:
     """Return whether this is a TIFF with a whole first directory, often its last part (TIFF 6.0, section 2)."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    order = _TIFF_ORDERS.get(data[:4])
     if order is None:
         return False
     try:
@@ -387,20 +393,22 @@ def has_other_codec(data: bytes) -> bool:
 def has_all_scans(data: bytes) -> bool:
     """Return whether the scans of a progressive JPEG hold the whole picture, so that browsers show it (T.81, annex G).
 
-    The last scan may be cut short, and the last bit of the coefficients may be missing: it is hardly visible.
+    The last scan may be cut short. The last two bits of the coefficients may be missing, which is hardly visible, and
+    the details of the colours.
     """
     missing: dict[tuple[int, int], int] = {}  # the lowest bit that was sent, by component and coefficient
-    components: set[int] = set()
+    components: list[int] = []
     position = 2
     while marker := _MARKER.search(data, position):
         kind, start = data[marker.end() - 1], marker.end()
         length = int.from_bytes(data[start : start + 2])
         if kind == _PROGRESSIVE:
-            components = {data[start + 8 + 3 * i] for i in range(data[start + 7])}
+            components = [data[start + 8 + 3 * i] for i in range(data[start + 7])]
         if kind == _START_OF_SCAN:
             n = data[start + 2]
             ids = [data[start + 3 + 2 * i] for i in range(n)]
             first, last, bits = data[start + 3 + 2 * n : start + 6 + 2 * n]
             missing.update({(id_, k): bits & 15 for id_ in ids for k in range(first, last + 1)})
         position = start + max(length, 2)
-    return bool(components) and all(missing.get((id_, k), 2) <= 1 for id_ in components for k in range(64))
+    needed = [(id_, 0) for id_ in components] + [(id_, k) for id_ in components[:1] for k in range(64)]
+    return bool(needed) and all(missing.get(coefficient, 3) <= 2 for coefficient in needed)  # noqa: PLR2004 - bits

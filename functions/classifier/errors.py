@@ -19,7 +19,7 @@ Messages are written for the person who sent the photo. They contain no paths, h
 from http import HTTPStatus
 from typing import ClassVar, Self
 
-DAMAGED = "The image is damaged or incomplete. Send it again."
+DAMAGED = "The image is damaged, incomplete or of a rare kind. Send it again, or save it as a JPEG or PNG."
 _MAX_QUOTED = 1024  # characters; an id has at most so many
 
 

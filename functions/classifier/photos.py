@@ -189,12 +189,12 @@ def load(*, all_formats: bool) -> None:
 @cache
 def register_modern_formats() -> None:
     """Register WebP, AVIF and HEIF with Pillow. Their libraries take as long to load as a photo takes to classify."""
-    import pi_heif
+    import pillow_heif
     from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401
 
     # Only the main image counts: an embedded preview may show something else.
     # One thread, because each thread holds a tile in memory.
-    pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 

@@ -31,7 +31,7 @@ _PQ, _HLG = 16, 18  # code points of transfer characteristics, H.273, table 3
 _SDR_WHITE, _HDR_PEAK = 203, 1000
 # Bradford's cone responses, for the adaptation of one white to another (ICC.1:2022, annex E)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-_BLUE_GREEN_RED_OF_2020 = np.array([0.2627, 0.6780, 0.0593])  # the luminance of each channel, BT.2020
+_LUMINANCE_OF_2020 = np.array([0.2627, 0.6780, 0.0593])  # the luminance of each channel, BT.2020
 
 
 def convert_cicp(square: Image.Image, cicp: Cicp) -> Image.Image | None:
@@ -96,7 +96,7 @@ def _from_hlg(samples: Array) -> Array:
     """Invert the transfer function of BT.2100, and apply its system gamma for a display of 1000 cd/m²."""
     bright = (np.exp((samples - 0.55991073) / 0.17883277) + 0.28466892) / 12
     scene = np.where(samples <= 0.5, samples**2 / 3, bright)  # noqa: PLR2004
-    luminance = np.maximum(scene @ _BLUE_GREEN_RED_OF_2020, 1e-9)
+    luminance = np.maximum(scene @ _LUMINANCE_OF_2020, 1e-9)
     display: Array = scene * luminance[..., np.newaxis] ** 0.2
     return display * _HDR_PEAK / _SDR_WHITE
 

@@ -153,7 +153,7 @@ def test_each_unreadable_file_gets_an_error_message(page: Page, photos: Path) ->
     choose(page, [*paths, photos / "letter.pdf"])
 
     cards = page.get_by_role("listitem")
-    expect(cards.filter(has_text="broken.jpg")).to_contain_text("The image is damaged or incomplete.")
+    expect(cards.filter(has_text="broken.jpg")).to_contain_text("The image is damaged, incomplete or of a rare kind")
     expect(cards.filter(has_text="text.jpg")).to_contain_text("not an image in a supported format")
     expect(cards.filter(has_text="letter.pdf")).to_contain_text(
         "We cannot show files of this kind. Please save the photo as a JPEG or PNG"

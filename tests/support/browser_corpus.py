@@ -29,6 +29,7 @@ from tests.support.photo_files import (
     PNG_START,
     SHORT,
     Samples,
+    avif_with_exif,
     bmp,
     bmp_rows,
     chromaticities_chunk,
@@ -150,13 +151,12 @@ def _formats() -> Iterator[tuple[str, bytes]]:
 def _orientations() -> Iterator[tuple[str, bytes]]:
     for name, number in product(("JPEG", "PNG", "WEBP", "AVIF"), range(1, 9)):
         yield f"{name}, orientation {number}", file(name, exif=b"Exif\0\0" + exif({ORIENTATION: (SHORT, number)}))
-    plain = exif({ORIENTATION: (SHORT, 6)})
     for form, broken in _BROKEN_EXIFS.items():
         yield f"JPEG, EXIF {form}", _with_segment(file("JPEG"), 0xE1, b"Exif\0\0" + broken)
         yield f"JPEG, EXIF {form} and a resolution", _with_exif_behind_jfif(broken)
         yield f"PNG, EXIF {form}", png_of(_rgb_samples(), before=chunk(b"eXIf", broken))
         yield f"WEBP, EXIF {form}", file("WEBP", exif=b"Exif\0\0" + broken)
-        yield f"AVIF, EXIF {form}", file("AVIF", exif=b"Exif\0\0" + plain).replace(plain, broken[: len(plain)])
+        yield f"AVIF, EXIF {form}", avif_with_exif(picture(), broken)
     turned = exif({ORIENTATION: (SHORT, 6)})
     big_endian = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     yield "JPEG, EXIF of another order of bytes", _with_segment(file("JPEG"), 0xE1, b"Exif\0\0" + big_endian)
@@ -457,7 +457,7 @@ def _png_colours() -> Iterator[tuple[str, bytes]]:
         yield f"PNG, gamma {exponent}", png_of(rgb, before=gamma_chunk(exponent))
     forms = {
         "a short gamma": chunk(b"gAMA", b"\0"),
-        "a long gamma": gamma_chunk(1)[:-4] + bytes(4),
+        "a long gamma": chunk(b"gAMA", (100_000).to_bytes(4) + b"\0"),
         "a gamma of 0": chunk(b"gAMA", bytes(4)),
         "a giant gamma": chunk(b"gAMA", b"\xff" * 4),
         "a gamma with a wrong checksum": with_wrong_checksum(gamma_chunk(1)),

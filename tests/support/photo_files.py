@@ -434,6 +434,21 @@ def with_colour_box(data: bytes, content: bytes) -> bytes:
     return re.sub(rb"colrnclx.{7}", lambda _: b"colr" + content.ljust(11, b"\0"), data, flags=re.DOTALL)
 
 
+def with_crop(size: Size, data: bytes) -> bytes:
+    """Return the HEIC of an odd size with another crop in its middle (the clap box, ISO 14496-12, 12.1.4)."""
+    width, height = size
+    crop = b"clap" + struct.pack(">8I", width, 1, height, 1, 0, 1, 0, 1)
+    return re.sub(rb"clap.{32}", lambda _: crop, data, flags=re.DOTALL)
+
+
+def avif_with_exif(image: Image.Image, content: bytes) -> bytes:
+    """Return an AVIF whose EXIF data begin with this, as far as they are as long as those that the encoder accepts."""
+    accepted = exif({256: (SHORT, 1)})
+    data = encoded(image, "AVIF", exif=b"Exif\0\0" + accepted, quality=90)
+    assert accepted in data
+    return data.replace(accepted, content[: len(accepted)].ljust(len(accepted), b"\0"))
+
+
 def code_points(primaries: int, transfer: int) -> bytes:
     """Return the content of a colour box with these code points (ITU-T H.273), BT.601's matrix and the full range."""
     return b"nclx" + struct.pack(">HHHB", primaries, transfer, 6, 0x80)

@@ -231,7 +231,7 @@ def test_a_failed_photo_is_logged_and_counted_by_its_code(
     assert (line["id"], line["label"], line["code"], line["source"]) == (ID, None, "unsupported_image", "s3")
     assert "JPEG" in line["reason"]
     assert (line["confidence"], line["needs_review"]) == (0, True)
-    assert set(line["milliseconds"]) == {"fetch", "store"}
+    assert set(line["milliseconds"]) == {"fetch", "decode", "store"}
     assert metrics.values("Failed", code="unsupported_image") == [1]
     assert len(metrics.values("StoreTime")) == 1
 

@@ -182,10 +182,17 @@ def test_a_profile_that_is_not_whole_is_ignored(parts: list[bytes]) -> None:
     assert read_container(with_segments(b"".join(parts))).colours == Colours()
 
 
-@pytest.mark.parametrize("frame", [0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF])
+@pytest.mark.parametrize("frame", [0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7])
 def test_a_jpeg_of_another_kind_is_unsupported(frame: int) -> None:
     with pytest.raises(UnsupportedImage, match=r"rare kind of JPEG.* Save it as an ordinary JPEG"):
         read_container(jpeg((8, 8), frame=frame))
+
+
+def test_a_jpeg_of_12_bits_is_unsupported() -> None:
+    data = jpeg((8, 8), frame=0xC1).replace(b"\xff\xc1\0\x0b\x08", b"\xff\xc1\0\x0b\x0c")
+
+    with pytest.raises(UnsupportedImage, match="12 bits"):
+        read_container(data)
 
 
 @pytest.mark.parametrize("frame", [0xC0, 0xC1, 0xC2])

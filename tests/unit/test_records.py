@@ -31,7 +31,7 @@ FAILED = Classification(
     scores={},
     needs_review=True,
     image=Image(3, "def"),
-    failure=Failure("unreadable_image", "The image is damaged or incomplete."),
+    failure=Failure("unreadable_image", "The image is damaged."),
 )
 PENDING = Classification("a/b.jpg", Status.PENDING, Source.S3, NOW, {})
 
@@ -68,7 +68,10 @@ def test_a_classification_in_json_has_the_fields_of_the_contract() -> None:
         "classified_at": "2026-01-31T12:00:01.123Z",
         "error": None,
     }
-    assert FAILED.to_json()["error"] == {"code": "unreadable_image", "message": "The image is damaged or incomplete."}
+    assert FAILED.to_json()["error"] == {
+        "code": "unreadable_image",
+        "message": "The image is damaged.",
+    }
 
 
 @pytest.mark.parametrize(

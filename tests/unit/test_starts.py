@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
 
 PACKAGES = Path(classifier.__file__).parent.parent
-PIXEL_PACKAGES = {"numpy", "PIL", "pi_heif", "tflite_runtime", "ai_edge_litert"}
+PIXEL_PACKAGES = {"numpy", "PIL", "pillow_heif", "tflite_runtime", "ai_edge_litert"}
 RUNTIMES = {"tflite_runtime", "ai_edge_litert"}
 SDK = {"boto3", "botocore", "s3transfer", "urllib3"}
 PROGRAM = """
@@ -54,7 +54,7 @@ def test_a_direct_invocation_does_not_import_the_aws_sdk(photo_server: PhotoServ
 
     assert modules & RUNTIMES
     assert {name for name in modules if name.partition(".")[0] in SDK} == {"botocore"}
-    assert modules.isdisjoint({"PIL", "pi_heif"}), "the photo is decoded in another process"
+    assert modules.isdisjoint({"PIL", "pillow_heif"}), "the photo is decoded in another process"
 
 
 def test_provisioned_concurrency_makes_everything_before_the_first_event() -> None:
