@@ -21,7 +21,8 @@ def main() -> int:
     parser.add_argument("--aws-port", default="5000", help="port of S3, DynamoDB, SQS and EventBridge (default: 5000)")
     parser.add_argument("--log", default="plain", help='"plain" for a line for each photo, or "json" (default: plain)')
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends it like Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         with suppress(KeyboardInterrupt):
             _run(*parse_ports(arguments.port, arguments.aws_port), parse_log(arguments.log))
@@ -30,6 +31,13 @@ def main() -> int:
         return 1
     print("\nStopped.")
     return 0
+
+
+def _stop(*_: object) -> None:
+    """End the system. Further signals do nothing: they would interrupt the end, and `make` repeats those of a group."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # not SIG_IGN: one may wait already, and Python would print an error
+    raise KeyboardInterrupt
 
 
 def parse_ports(port: str, aws_port: str) -> tuple[int, int]:

@@ -20,6 +20,7 @@ _INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
 _MALFORMED = json.dumps(
     {"error": {"code": "invalid_request", "message": "The request is malformed."}, "request_id": "local"}
 )
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # as in the template's gateway responses
 _LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event; Lambda's limit for synchronous invocations
 
 
@@ -36,7 +37,7 @@ def make_gateway(function: Function, host: str, port: int, log: str) -> BaseWSGI
                 return _invoke(request, function)
             return _request(request, function)
         except (HTTPException, OSError):  # the connection broke, or the body was malformed
-            return Response(_MALFORMED, HTTPStatus.BAD_REQUEST, content_type="application/json")
+            return Response(_MALFORMED, HTTPStatus.BAD_REQUEST, _HEADERS, content_type="application/json")
 
     return make_server(host, port, application, threaded=True, request_handler=_JsonLog if log == "json" else _NoLog)
 
@@ -48,6 +49,18 @@ class _NoLog(WSGIRequestHandler):
     # What the base class answers to requests that are not HTTP.
     error_content_type = "application/json"
     error_message_format = _MALFORMED
+    _is_error = False
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer a request that is not HTTP."""
+        self._is_error = True
+        super().send_error(code, message, explain)
+
+    def end_headers(self) -> None:
+        """Add the headers that all errors have."""
+        for name, value in _HEADERS.items() if self._is_error else ():
+            self.send_header(name, value)
+        super().end_headers()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass

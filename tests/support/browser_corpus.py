@@ -29,6 +29,7 @@ from tests.support.photo_files import (
     PNG_START,
     SHORT,
     Samples,
+    animated_webp,
     avif_with_exif,
     bmp,
     bmp_rows,
@@ -445,6 +446,7 @@ def _animated_pngs() -> Iterator[tuple[str, bytes]]:
         "PNG, animated with a small first frame",
         png_of(_rgb_samples(), before=start, after=chunk(b"fcTL", frame) + data),
     )
+    yield "WEBP, animated with a small first frame", animated_webp((64, 48))
     yield "PNG, animated without frames", png_of(_rgb_samples(), before=chunk(b"acTL", struct.pack(">II", 0, 1)))
     yield "PNG, animated without its frames", png_of(_rgb_samples(), before=start)
 

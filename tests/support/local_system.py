@@ -88,13 +88,14 @@ def is_healthy(process: "subprocess.Popen[bytes]", url: str, output: Path) -> bo
 
 @contextmanager
 def running(port: int, aws_port: int, output: Path) -> Iterator[System]:
-    """Run a system on these ports. End it by Ctrl-C, and assert that it ends without an error."""
+    """Run a system on these ports. End it by two signals, and assert that it ends without an error."""
     process = start(port, aws_port, output)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: is_healthy(process, url, output), bool, 60)
         yield System(process, url, f"http://127.0.0.1:{aws_port}", output)
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # as if a whole group of processes was told to end
         assert process.wait(30) == 0
         assert "Traceback" not in output.read_text()
         assert "Stopped." in output.read_text()

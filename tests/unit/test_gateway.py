@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from email.message import Message
 from http.client import HTTPResponse
 from typing import Any, cast
 
@@ -32,17 +33,17 @@ def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
     thread.join()
 
 
-def send(address: tuple[str, int], request: bytes) -> tuple[int, str]:
-    """Return status and body of the answer."""
+def send(address: tuple[str, int], request: bytes) -> tuple[int, str, Message]:
+    """Return status, body and headers of the answer."""
     with socket.create_connection(address, timeout=30) as connection:
         connection.sendall(request)
         answer = HTTPResponse(connection)
         answer.begin()
-        return answer.status, answer.read().decode()
+        return answer.status, answer.read().decode(), answer.headers
 
 
 def test_a_request_reaches_the_function(address: tuple[str, int]) -> None:
-    assert send(address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") == (200, "/health")
+    assert send(address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")[:2] == (200, "/health")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,8 @@ def test_a_request_reaches_the_function(address: tuple[str, int]) -> None:
 def test_a_malformed_request_gets_an_error_in_the_form_of_the_contract(
     address: tuple[str, int], request_bytes: bytes, status: int
 ) -> None:
-    answered, body = send(address, request_bytes)
+    answered, body, headers = send(address, request_bytes)
 
     assert answered == status
     assert json.loads(body)["error"]["code"] == "invalid_request"
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
