@@ -123,7 +123,7 @@ def _orientation(exif: bytes) -> int:
 
 def _read_jpeg(data: bytes) -> Container:
     """Read the segments before the first scan (ITU-T T.81, annex B). Keep those that libjpeg needs."""
-    kept, begin, exif, profile = list[bytes | memoryview](), 0, b"", []
+    kept, position, exif, profile = list[bytes | memoryview]([data[:2]]), 2, b"", []
     for kind, start, end in _segments(data):
         content = data[start + 4 : end]
         if kind == _APP1 and content.startswith(_EXIF) and not exif:
@@ -132,10 +132,10 @@ def _read_jpeg(data: bytes) -> Container:
             profile.append(content[len(_ICC) :])
         if kind in _UNSUPPORTED_FRAMES or (kind in _FRAMES and content[:1] != b"\x08"):  # bits of a sample
             raise UnsupportedImage(_RARE_JPEG)
-        if kind in _METADATA:
-            kept.append(data[begin:start])
-            begin = end
-    kept.append(memoryview(data)[begin:])  # not copied twice
+        if kind not in _METADATA:
+            kept.append(data[start:end])
+        position = end
+    kept.append(memoryview(data)[position:])  # the pixels, which are not copied twice
     return Container(b"".join(kept), _orientation(exif), Colours(profile=_joined(profile)))
 
 
@@ -387,7 +387,7 @@ def is_whole_tiff(data: bytes) -> bool:
 
 def has_other_codec(data: bytes) -> bool:
     """Return whether this is a HEIF whose pictures are coded as in neither HEIC nor AVIF."""
-    return data[4:8] == BRAND and not any(codec in data for codec in (b"hvc1", b"av01"))
+    return data[4:8] == BRAND and b"infe" in data and not any(codec in data for codec in (b"hvc1", b"av01"))
 
 
 def has_all_scans(data: bytes) -> bool:

@@ -17,7 +17,6 @@ from PIL import (
     Image,
     ImageChops,
     ImageFile,
-    ImageStat,
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,
@@ -51,8 +50,8 @@ _END_OF_JPEG = b"\xff\xd9"
 _SUBFILE_TYPE, _PREVIEW, _ORIENTATION, _DNG_VERSION = 254, 1, 274, 50706
 # Of the picture. The last tenth of a file holds up to 0.29 of it if the rest is plain (measured with 372 photos).
 _MAX_MISSING = 0.4
-# How libraries say that they have too little memory. Pillow returns libtiff's errors as numbers.
-_OUT_OF_MEMORY = re.compile(r"memory|alloc|decoder error -9", re.IGNORECASE)
+# How libheif, libtiff and others say that they have too little memory. libheif's own limits are called the same.
+_OUT_OF_MEMORY = re.compile("memory allocation error(?!: security)|out of memory|decoder error -9", re.IGNORECASE)
 BAND_PIXELS = 1_000_000  # converted at a time, in whole rows
 # An image is first reduced to this many times the size of the square. Larger factors make no visible difference.
 _REDUCING_GAP = 3
@@ -137,7 +136,7 @@ def _draw_incomplete(data: bytes, side: int, limits: Limits) -> Image.Image:
     fills = (255, 0) if mode == "CMYK" else (0, 255)
     black, white = (_draw_over(fill, _open(data, limits), side, indexes=mode == "P") for fill in fills)
     missing = ImageChops.difference(black.convert("RGB"), white.convert("RGB")).convert("L")
-    share = ImageStat.Stat(missing).mean[0] / 255
+    share = 1 - missing.histogram()[0] / side**2
     if share == 1 and data.startswith(JPEG) and has_all_scans(data):
         # libjpeg draws nothing of a progressive JPEG before its end.
         return _scale_to_square(_open(data + _END_OF_JPEG, limits), side)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from classifier.errors import ImageTooLarge, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
@@ -460,7 +460,7 @@ def test_too_little_memory_is_not_called_damage(words: str, monkeypatch: pytest.
         raise OSError(words)
 
     data = photo()
-    monkeypatch.setattr(Image.Image, "resize", fail)
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load", fail)
 
     with pytest.raises(MemoryError):
         decode(data, SIZE, LIMITS)
