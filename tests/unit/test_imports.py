@@ -35,7 +35,10 @@ CORE = (
     "colours",
     "containers",
     "decoder",
+    "decoders",
     "pixels",
+    "rgb_spaces",
+    "samples",
     "sandbox",
     "telemetry",
 )
