@@ -131,6 +131,29 @@ def test_hdr_is_mapped_to_the_range_of_srgb(primaries: int, transfer: int, sampl
     assert_close(convert((sample,) * 3, Colours(cicp=Cicp(primaries, transfer))), shown, shown, shown)
 
 
+@pytest.mark.parametrize(
+    ("transfer", "shown"),
+    [
+        (PQ, {40: 9, 80: 48, 110: 94, 130: 137, 155: 204, 165: 221, 175: 235, 185: 248}),
+        (HLG, {32: 14, 64: 43, 100: 75, 128: 99, 150: 122, 200: 202, 215: 219, 230: 234, 245: 247}),
+    ],
+)
+def test_grey_of_hdr_is_mapped_as_the_standards_say(transfer: int, shown: dict[int, int]) -> None:
+    """Worked out from BT.2100 and SMPTE ST 2094-50 by bisection."""
+    converted = {sample: convert((sample,) * 3, Colours(cicp=Cicp(9, transfer))) for sample in shown}
+
+    assert all(max(colour) - min(colour) <= 1 for colour in converted.values())
+    assert {sample: abs(converted[sample][0] - shown[sample]) <= 1 for sample in shown} == dict.fromkeys(shown, True)
+
+
+def test_grey_is_the_same_in_all_spaces_with_the_transfer_and_the_white_of_srgb() -> None:
+    ramp = Image.frombytes("RGB", (256, 1), bytes(value for value in range(256) for _ in "RGB"))
+
+    converted = np.asarray(to_srgb(ramp, Colours(cicp=Cicp(12, 13)))).astype(int)
+
+    assert np.abs(converted - np.asarray(ramp)).max() <= 1
+
+
 def test_the_tone_map_keeps_order_and_hue() -> None:
     ramp = [convert((value,) * 3, Colours(cicp=Cicp(9, PQ)))[0] for value in range(0, 193, 16)]
     assert ramp == sorted(set(ramp))

@@ -174,6 +174,7 @@ def test_every_mode_is_converted_to_rgb(image: Image.Image, name: str, expected:
     ("sample_type", "value", "brightest", "shown"),
     [
         (np.float32, 0.5, 1, 128),
+        (np.float32, -0.5, 1, 0),
         (np.float32, 0.25, 0.5, 64),
         (np.float32, 100, 200, 100),
         (np.float32, 100, 255, 100),
