@@ -1,4 +1,4 @@
-"""Uploads the photos of one listing, then prints the label of each photo and the verdict.
+"""Uploads the photos of one listing, then prints the label of each photo and the verdict. Exits with 1 if one has none.
 
 On AWS, set the environment variable CLASSIFIER_API_KEY to the API key.
 """
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 for _format in ("webp", "heic", "heif", "avif"):  # older versions of Python do not know all of these
     mimetypes.add_type(f"image/{_format}", f".{_format}")
+_TYPES = {f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "heic", "heif", "avif")}
 
 
 class ApiError(Exception):
@@ -40,9 +41,9 @@ class Classifier:
     def upload(self, photos: list[Path]) -> str:
         """Upload the photos of one listing to the bucket. Return the id of their batch.
 
-        Raise `ApiError`, for example for a file that is not a photo, and `OSError`.
+        Raise `ApiError`, for example if a name is not that of a photo, and `OSError`.
         """
-        files = [{"name": photo.name, "content_type": mimetypes.guess_type(photo.name)[0]} for photo in photos]
+        files = [{"name": photo.name, "content_type": _content_type(photo)} for photo in photos]
         uploads = self._request("POST", "/uploads", {"files": files})
         for photo, form in zip(photos, uploads["items"], strict=True):
             _post_form(form["url"], form["fields"], photo.read_bytes())
@@ -78,6 +79,10 @@ class Classifier:
         return result
 
 
+def _content_type(photo: Path) -> str | None:
+    return mimetypes.guess_type(photo.name)[0]
+
+
 def _post_form(url: str, fields: dict[str, str], photo: bytes) -> None:
     """Post a presigned form: all fields, then the photo as `file` (RFC 7578)."""
     boundary = uuid.uuid4().hex
@@ -107,12 +112,19 @@ def main() -> None:
     parser.add_argument("url", metavar="API_URL", help="for example http://127.0.0.1:8000")
     parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="a file of the listing")
     arguments = parser.parse_args()
+    photos = [photo for photo in arguments.photos if _content_type(photo) in _TYPES]
+    for other in set(arguments.photos).difference(photos):
+        print(f"{other}: not uploaded. Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.")
+    if not photos:
+        sys.exit(1)
     classifier = Classifier(arguments.url, os.environ.get("CLASSIFIER_API_KEY"))
     try:
-        batch = classifier.wait_for_verdict(classifier.upload(arguments.photos))
+        batch = classifier.wait_for_verdict(classifier.upload(photos))
     except (ApiError, OSError) as error:
         sys.exit(str(error))
     print_batch(batch)
+    if batch["failed"] or len(photos) < len(arguments.photos):
+        sys.exit(1)
 
 
 def print_batch(batch: dict[str, Any]) -> None:

@@ -287,6 +287,26 @@ def test_an_old_python_is_an_error_with_a_hint(tmp_path: Path) -> None:
     assert "Python 3.9.1 is too old" in done.stdout
 
 
+def test_the_example_client_uploads_the_photos_among_other_files(system: System, tmp_path: Path) -> None:
+    photo, broken, raw = (tmp_path / name for name in ("front.jpg", "broken.jpg", "front.dng"))
+    photo.write_bytes(T_SHIRT)
+    broken.write_bytes(b"text")
+    raw.write_bytes(b"II*\0")
+
+    done = subprocess.run(
+        [sys.executable, "docs/storefront.py", system.url, photo, broken, raw],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert f"{raw}: not uploaded. Send a JPEG" in done.stdout
+    assert "/front.jpg: t-shirt" in done.stdout
+    assert "/broken.jpg: This is not an image in a supported format." in done.stdout
+
+
 def test_the_workers_end_when_the_system_is_killed(tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
     port = free_port()
