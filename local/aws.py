@@ -114,7 +114,7 @@ def create_resources(session: boto3.Session, endpoint: str | None = None) -> Res
     uploads = _create_queue(sqs, "uploads", "FailureQueue")
     s3 = session.client("s3", endpoint_url=endpoint)
     s3.create_bucket(Bucket=BUCKET)
-    notification: Any = {"QueueConfigurations": [_notification(_arn(sqs, uploads))]}
+    notification: Any = {"QueueConfigurations": _notifications(_arn(sqs, uploads))}
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=notification)
     return Resources(sqs, uploads, failures)
 
@@ -133,11 +133,17 @@ def _create_queue(sqs: "SQSClient", name: str, template_name: str, **attributes:
     return sqs.create_queue(QueueName=name, Attributes=settings)["QueueUrl"]
 
 
-def _notification(queue_arn: str) -> dict[str, Any]:
-    """Return the function's S3 trigger with the queue as its target."""
-    trigger = resource_properties("ClassifierFunction")["Events"]["Uploads"]["Properties"]
-    rules = [{"Name": rule["Name"], "Value": rule["Value"]} for rule in trigger["Filter"]["S3Key"]["Rules"]]
-    return {"QueueArn": queue_arn, "Events": trigger["Events"], "Filter": {"Key": {"FilterRules": rules}}}
+def _notifications(queue_arn: str) -> list[dict[str, Any]]:
+    """Return the bucket's notifications with the queue as their target."""
+    bucket = resource_properties("UploadsBucket")
+    return [
+        {
+            "QueueArn": queue_arn,
+            "Events": [notification["Event"]],
+            "Filter": {"Key": {"FilterRules": notification["Filter"]["S3Key"]["Rules"]}},
+        }
+        for notification in bucket["NotificationConfiguration"]["LambdaConfigurations"]
+    ]
 
 
 def _arn(sqs: "SQSClient", queue_url: str) -> str:

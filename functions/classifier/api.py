@@ -64,9 +64,7 @@ _resolver = APIGatewayRestResolver()
 def handle_request(event: dict[str, Any], context: "LambdaContext", services: Services) -> dict[str, Any]:
     """Answer an event of API Gateway's REST proxy integration, in the form that API Gateway expects."""
     path = _path_below_stage(event)
-    full_path = event["requestContext"].get("path") or path
-    prefix = full_path.removesuffix(path) if full_path.endswith(path) else ""
-    _resolver.append_context(services=services, prefix=prefix)
+    _resolver.append_context(services=services, prefix=_prefix(event["requestContext"].get("path") or path, path))
     is_head = event["httpMethod"] == "HEAD"
     method = "GET" if is_head else event["httpMethod"]
     answer: dict[str, Any] = _resolver.resolve({**event, "path": path, "httpMethod": method}, context)
@@ -309,11 +307,18 @@ def _services() -> Services:
     return services
 
 
+def _prefix(full_path: str, path: str) -> str:
+    """Return what is before the path: a stage, or the base path of a domain. The path of `…/prod` is `/`, too."""
+    if path == "/":
+        return full_path.rstrip("/")
+    return full_path.removesuffix(path) if full_path.endswith(path) else ""
+
+
 def _path_below_stage(event: dict[str, Any]) -> str:
     """Return the path without the stage. API Gateway removes the stage itself; some emulators and tests do not."""
     path: str = event.get("path") or "/"
     stage = event["requestContext"].get("stage")
-    return path.removeprefix(f"/{stage}") if stage and path.startswith(f"/{stage}/") else path
+    return path.removeprefix(f"/{stage}") or "/" if stage and f"{path}/".startswith(f"/{stage}/") else path
 
 
 def _page(name: str, uploads_origin: str = "") -> Response[str]:

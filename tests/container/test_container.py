@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import uuid
@@ -170,6 +171,23 @@ def test_the_image_contains_only_what_the_function_uses(python: str) -> None:
     named = {package["name"] for package in json.loads(packages)}
     assert not named & {"tensorflow", "keras", "moto", "pytest", "scikit-learn"}
     assert ("tflite-runtime" in named) == (python == "3.11")
+
+
+def test_an_image_of_a_private_checkout_starts(python: str, tmp_path: Path) -> None:
+    """Docker copies the modes of files, and Lambda's user is not their owner."""
+    for name in ("functions", "model"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in (tmp_path / name, *(tmp_path / name).rglob("*")):
+            path.chmod(path.stat().st_mode & 0o700)
+    shutil.copy2(ROOT / "requirements.txt", tmp_path)
+    build = ("docker", "build", "--quiet", "--build-arg", f"PYTHON={python}", "--file")
+    image = run(*build, tmp_path / "functions" / "classifier" / "Dockerfile", tmp_path)
+    program = "from pathlib import Path; from classifier.model import Model; Model.load(Path('model')).check()"
+
+    try:
+        run("docker", "run", "--rm", *CONFINED, "--entrypoint", "python", image, "-c", program)
+    finally:
+        run("docker", "image", "rm", image)
 
 
 def test_sam_classifies_the_photo_of_the_local_system(python: str, system: System) -> None:

@@ -10,7 +10,8 @@ import pytest
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
 from classifier.pages import page
-from tests.support.api import Api
+from tests.support.api import Api, handle
+from tests.support.events import api_event
 from tests.support.paths import ROOT
 
 CLASSIFIER = ROOT / "functions" / "classifier"
@@ -45,6 +46,30 @@ def test_a_page_has_the_stage_s_prefix_of_the_api(api: Api, stage: str | None) -
     body = api.request("GET", "/", stage=stage).body
 
     assert f'<meta name="api" content="{"/prod" if stage else ""}">' in body
+
+
+@pytest.mark.parametrize(
+    ("path", "full_path", "stage", "prefix"),
+    [
+        ("/", "/prod", "prod", "/prod"),  # API Gateway, without the slash at the end
+        ("/", "/prod/", "prod", "/prod"),
+        ("/prod", "/prod", "prod", "/prod"),  # emulators
+        ("/", "/", "prod", ""),  # a domain name
+        ("/", "/photos", "prod", "/photos"),  # a domain name with a base path
+        ("/", "/photos/", "prod", "/photos"),
+    ],
+)
+def test_the_seller_s_page_works_at_each_address_of_a_stage(
+    api: Api, path: str, full_path: str, stage: str, prefix: str
+) -> None:
+    event = api_event("GET", path)
+    event["requestContext"] |= {"path": full_path, "stage": stage}
+
+    answer = handle(event, api.services)
+
+    assert answer["statusCode"] == 200
+    assert f'<meta name="api" content="{prefix}">' in answer["body"]
+    assert f'href="{prefix}/docs"' in answer["body"]
 
 
 def test_the_prefix_in_a_page_is_escaped() -> None:
