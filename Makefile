@@ -10,20 +10,22 @@ RUN ?= build/training
 TRAINING_VENV = $(VENV)-training
 SAM_VENV = $(VENV)-sam
 AWS_CLI_VENV = $(VENV)-aws-cli
+EMULATOR_VENV = $(VENV)-emulator
 LOCK_VENV = $(VENV)-lock
 # --no-deps: the files are complete, and old versions of pip refuse a dependency with extras whose line has none.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 # Each lock comes after those that it builds on.
 LOCKS = requirements local/requirements tests/requirements tests/browser/requirements tests/mutation/requirements \
-  training/requirements benchmarks/requirements tests/sam-requirements tests/aws-cli-requirements requirements-uv
+  training/requirements benchmarks/requirements tests/sam-requirements tests/aws-cli-requirements \
+  tests/deploy-requirements requirements-uv
 # Dependabot reads these options from the header of each lock.
 LOCK_OPTIONS = --universal --python-version 3.11 --generate-hashes
 
 export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-browser test-container test-training stress mutation train evaluate bench \
+.PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate bench \
   bench-container screenshots lock clean docker data
 
 ##@ Run
@@ -50,6 +52,10 @@ test-browser: $(VENV)/.browser ## Test the pages and the decoded pixels in Chrom
 
 test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## Build the image and test it; needs Docker
 	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
+
+test-deploy: docker $(VENV)/.tests $(SAM_VENV)/.sam $(AWS_CLI_VENV)/.aws-cli $(EMULATOR_VENV)/.emulator ## Deploy to an emulator of AWS; needs Docker
+	SAM=$(SAM_VENV)/bin/sam AWS_CLI=$(AWS_CLI_VENV)/bin/aws EMULATOR_PYTHON=$(EMULATOR_VENV)/bin/python \
+	  $(VENV)/bin/python -m pytest tests/deploy
 
 test-training: $(TRAINING_VENV)/.training ## Run the tests that need TensorFlow
 	$(TRAINING_VENV)/bin/python -m pytest tests/training
@@ -95,7 +101,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ {print (n++ ? "\n" : "") substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 clean: ## Remove what these targets installed and built
-	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) $(AWS_CLI_VENV) $(LOCK_VENV) build .aws-sam
+	rm -rf $(VENV) $(TRAINING_VENV) $(SAM_VENV) $(AWS_CLI_VENV) $(EMULATOR_VENV) $(LOCK_VENV) build .aws-sam
 
 docker:
 	@docker info >/dev/null 2>&1 || { \
@@ -147,12 +153,17 @@ $(AWS_CLI_VENV)/.aws-cli: tests/aws-cli-requirements.txt | $(AWS_CLI_VENV)/bin/p
 	@$(AWS_CLI_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
+$(EMULATOR_VENV)/.emulator: tests/deploy-requirements.txt | $(EMULATOR_VENV)/bin/python
+	@echo "Installing an emulator of AWS into $(EMULATOR_VENV) …"
+	@$(EMULATOR_VENV)/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
 $(LOCK_VENV)/.uv: requirements-uv.txt | $(LOCK_VENV)/bin/python
 	@$(LOCK_VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(VENV)/bin/python $(TRAINING_VENV)/bin/python $(SAM_VENV)/bin/python $(AWS_CLI_VENV)/bin/python \
-$(LOCK_VENV)/bin/python:
+$(EMULATOR_VENV)/bin/python $(LOCK_VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no $(PYTHON) on this machine. Install Python 3.11 or later, or name yours: make $(MAKECMDGOALS) PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,0 +1,238 @@
+"""The template and the commands of docs/deploy.md, on an emulator of AWS: `make test-deploy`.
+
+The tests follow the page from top to bottom: each goes on with the stack that the one before has left.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.deploy.replacements import RIE, replace
+from tests.support.local_system import wait_until
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+
+SAM, AWS_CLI, EMULATOR_PYTHON = (Path(os.environ[name]).absolute() for name in ("SAM", "AWS_CLI", "EMULATOR_PYTHON"))
+STACK = "clothes-classifier"  # of samconfig.toml
+PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+
+def block(start: str) -> str:
+    """Return the commands of the page's block that begins so."""
+    (found,) = re.findall(rf"```sh\n( *{re.escape(start)}.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The emulator, and a copy of the checkout from which the tests deploy."""
+
+    url: str
+    checkout: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(AWS_CLI.parent), str(SAM.parent), os.environ["PATH"]])
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "PATH": path,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_CHECK_VERSION": "0",
+        }
+
+    def run(self, script: str, *, check: bool = True) -> str:
+        """Run commands in the checkout. Return what they print; fail with it if they fail."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.checkout,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def aws(self, command: str) -> Any:
+        """Return the JSON that a command of the AWS CLI prints."""
+        return json.loads(self.run(f"aws {command} --output json") or "null")
+
+    def deploy(self, *overrides: str, break_it: bool = False) -> str:
+        """Deploy the built template with the replacements. `break_it` adds a resource that cannot be made."""
+        built = self.checkout / ".aws-sam" / "build"
+        template = replace(yaml_parse((built / "template.yaml").read_text(encoding="utf-8")))
+        if break_it:
+            template["Resources"]["Impossible"] = {
+                "Type": "AWS::CloudWatch::Alarm",
+                "DependsOn": "ClassificationsTable",
+                "Properties": {
+                    "Metrics": [{"Id": "a", "Expression": "1"}],
+                    "ComparisonOperator": "LessThanThreshold",
+                    "EvaluationPeriods": 1,
+                    "Threshold": 1,
+                },
+            }
+        (built / "replaced.json").write_text(json.dumps(template))
+        options = f"--parameter-overrides {' '.join(overrides)}" if overrides else ""
+        return self.run(
+            f"sam deploy --template-file .aws-sam/build/replaced.json --config-file {self.checkout}/emulator.toml"
+            f" --no-confirm-changeset --no-fail-on-empty-changeset {options}",
+            check=not break_it,
+        )
+
+    def script(self, *blocks: str) -> str:
+        """Return these blocks of the page, with the API at the emulator's own address for it."""
+        first, *rest = blocks
+        api = f"API={self.url}/restapis/$(resource Api)/prod/_user_request_\n"
+        return "\n".join([first, api, *rest])
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The emulator with an empty account, and the image built by SAM."""
+    folder = tmp_path_factory.mktemp("deploy")
+    checkout, port = folder / "checkout", free_port()
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in files.split("\0")[:-1]:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_bytes((ROOT / name).read_bytes())
+    tools = subprocess.run(
+        [SAM.parent / "python", "-c", "import samcli.local as s; print(s.__path__[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "GATEWAY_PORT": str(port),
+        "LAMBDA_EXECUTOR": "docker",
+        "LAMBDA_DOCKER_FLAGS": f"-v {tools}/rapid/aws-lambda-rie-x86_64:{RIE}:ro",
+    }
+    with (folder / "emulator.log").open("wb") as log:
+        process = subprocess.Popen(
+            [EMULATOR_PYTHON, ROOT / "tests" / "deploy" / "emulator.py"],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    cloud = Cloud(f"http://localhost:{port}", checkout)
+    try:
+        wait_until(lambda: _answers(cloud.url), bool, 60)
+        # SAM knows the registries of AWS alone; this one is given instead of `resolve_image_repos`.
+        registry = cloud.aws("ecr create-repository --repository-name clothes")["repository"]["repositoryUri"]
+        config = (
+            (ROOT / "samconfig.toml")
+            .read_text()
+            .replace("resolve_image_repos = true", f'image_repository = "{registry}"')
+        )
+        (checkout / "emulator.toml").write_text(config)
+        cloud.run("sam build")
+        yield cloud
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/_ministack/health", timeout=5).status_code < 500
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_failed_first_deployment_leaves_no_table_and_no_bucket(cloud: Cloud) -> None:
+    printed = cloud.deploy(break_it=True)
+
+    assert "ROLLBACK_COMPLETE" in printed
+    assert cloud.aws("dynamodb list-tables")["TableNames"] == []
+    buckets = [bucket["Name"] for bucket in cloud.aws("s3api list-buckets")["Buckets"]]
+    assert not any(name.startswith(STACK) for name in buckets)
+
+
+def test_the_retry_succeeds_and_the_first_photo_gets_its_label(cloud: Cloud) -> None:
+    """The commands of the page's steps 2 and 3."""
+    cloud.run(f"aws cloudformation delete-stack --stack-name {STACK}")
+    cloud.deploy()
+    first_photo = block("   aws s3 cp").replace("\n   curl --header", "\n   sleep 8; curl --fail --header", 1)
+
+    printed = cloud.run(cloud.script(block("   STACK="), first_photo))
+
+    assert '"id": "listing-42/front.jpg", "status": "SUCCEEDED", "label": "t-shirt"' in printed
+    scores = json.loads(printed[printed.rindex("{") :])
+    assert max(scores, key=scores.__getitem__) == "t-shirt"
+
+
+def test_every_address_of_the_stage_serves_the_page_with_a_working_api(cloud: Cloud) -> None:
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            "curl --fail --silent $API/ | grep 'name=.api.'; curl --fail --silent --head $API/health | head -1",
+            'curl --silent --output /dev/null --write-out "%{http_code}\\n" --request DELETE $API/health',
+            'curl --silent --output /dev/null --write-out "%{http_code}\\n" $API/model',
+        )
+    )
+
+    assert '<meta name="api" content="/prod">' in printed
+    assert "200 OK" in printed
+    assert printed.splitlines()[-2:] == ["405", "403"]
+
+
+def live_configuration(cloud: Cloud) -> Any:
+    name = cloud.aws(
+        f"cloudformation describe-stack-resource --stack-name {STACK} --logical-resource-id ClassifierFunction"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    return cloud.aws(f"lambda get-function-configuration --function-name {name} --qualifier live")
+
+
+def test_a_changed_parameter_reaches_the_alias(cloud: Cloud) -> None:
+    before = live_configuration(cloud)
+
+    cloud.deploy("MemorySize=2048", "ReviewThreshold=0.9", "LogLevel=DEBUG")
+
+    after = live_configuration(cloud)
+    assert after["Version"] != before["Version"]
+    assert after["MemorySize"] == 2048
+    assert after["Environment"]["Variables"]["REVIEW_THRESHOLD"] == "0.9"
+    assert after["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
+
+
+def test_an_update_keeps_the_records(cloud: Cloud) -> None:
+    cloud.deploy()
+
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="), 'curl --fail --header "x-api-key: $KEY" $API/classifications/listing-42/front.jpg'
+        )
+    )
+
+    assert '"label": "t-shirt"' in printed
+
+
+def test_the_stack_is_removed_and_its_data_remain_until_they_are_deleted(cloud: Cloud) -> None:
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            block("sam delete").replace(
+                "sam delete", f"sam delete --no-prompts --config-file {cloud.checkout}/emulator.toml"
+            ),
+            "aws s3 ls s3://$BUCKET/uploads/listing-42/",
+            block("aws s3 rb"),
+        )
+    )
+
+    assert "front.jpg" in printed
+    assert cloud.aws("dynamodb list-tables")["TableNames"] == []
