@@ -61,5 +61,5 @@ def function_settings() -> FunctionSettings:
         timeout_seconds=function["Timeout"],
         memory_mb=read_template()["Parameters"][function["MemorySize"]["Ref"]]["Default"],
         tries=function["EventInvokeConfig"]["MaximumRetryAttempts"] + 1,
-        batch_size=resource_properties("Failures")["BatchSize"],
+        batch_size=resource_properties("ClassifierFunctionFailures")["BatchSize"],
     )

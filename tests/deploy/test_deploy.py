@@ -6,7 +6,9 @@ The tests follow the page from top to bottom: each goes on with the stack that t
 import json
 import os
 import re
+import shlex
 import subprocess
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,20 @@ import pytest
 import requests
 from samtranslator.yaml_helper import yaml_parse
 
+from classifier.description import Description
 from tests.deploy.replacements import RIE, replace
+from tests.support.drawings import photo
 from tests.support.local_system import wait_until
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 
 SAM, AWS_CLI, EMULATOR_PYTHON = (Path(os.environ[name]).absolute() for name in ("SAM", "AWS_CLI", "EMULATOR_PYTHON"))
 STACK = "clothes-classifier"  # of samconfig.toml
+IMAGE = "classifierfunction:latest"  # SAM's name for it
+HANDLER = "classifier.app.lambda_handler"
+LABELS = Description.read(ROOT / "model").labels
+# The function fetches from public addresses alone, so this network on this machine has some; nothing is routed there.
+PUBLIC_SUBNET, PHOTO_URL = "11.11.11.0/24", "http://photos.example/pants.jpg"
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
@@ -102,7 +111,7 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory, network: str) -> Iterator[Cloud]:
     """The emulator with an empty account, and the image built by SAM."""
     folder = tmp_path_factory.mktemp("deploy")
     checkout, port = folder / "checkout", free_port()
@@ -120,6 +129,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "GATEWAY_PORT": str(port),
         "LAMBDA_EXECUTOR": "docker",
+        "LAMBDA_DOCKER_NETWORK": network,
         "LAMBDA_DOCKER_FLAGS": f"-v {tools}/rapid/aws-lambda-rie-x86_64:{RIE}:ro",
     }
     with (folder / "emulator.log").open("wb") as log:
@@ -133,7 +143,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     try:
         wait_until(lambda: _answers(cloud.url), bool, 60)
         # SAM knows the registries of AWS alone; this one is given instead of `resolve_image_repos`.
-        registry = cloud.aws("ecr create-repository --repository-name clothes")["repository"]["repositoryUri"]
+        registry = cloud.aws("ecr create-repository --repository-name classifier")["repository"]["repositoryUri"]
         config = (
             (ROOT / "samconfig.toml")
             .read_text()
@@ -145,6 +155,28 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     finally:
         process.terminate()
         process.wait(30)
+        tags = f"docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' --filter reference='localhost:{port}/*'"
+        cloud.run(f"{tags} | xargs --no-run-if-empty docker image rm")
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[str]:
+    """A network of containers."""
+    name = f"clothes-test-{uuid.uuid4().hex[:8]}"
+    subprocess.run(["docker", "network", "create", "--subnet", PUBLIC_SUBNET, name], check=True, capture_output=True)
+    yield name
+    subprocess.run(["docker", "network", "rm", "--force", name], check=True, capture_output=True)
+
+
+@pytest.fixture
+def photo_network(cloud: Cloud, network: str, tmp_path: Path) -> Iterator[str]:
+    """The network, with a server at PHOTO_URL."""
+    (tmp_path / "pants.jpg").write_bytes(photo("pants"))
+    server = ["--entrypoint", "python", IMAGE, "-m", "http.server", "--directory", "/photos", "80"]
+    options = f"--rm --detach --network {network} --network-alias photos.example --volume {tmp_path}:/photos:ro"
+    name = cloud.run(shlex.join(["docker", "run", *options.split(), *server])).strip()
+    yield network
+    cloud.run(f"docker kill {name}")
 
 
 def _answers(url: str) -> bool:
@@ -220,6 +252,33 @@ def test_an_update_keeps_the_records(cloud: Cloud) -> None:
     )
 
     assert '"label": "t-shirt"' in printed
+
+
+def test_one_function_without_a_stack_returns_ten_scores(cloud: Cloud, photo_network: str) -> None:
+    """The way of the tutorials: the function is made, tested with a saved event, and exposed by hand.
+
+    The last command of the page, a request, is left out: the emulator treats the integration AWS, which passes the body
+    of the request alone, like AWS_PROXY.
+    """
+    (cloud.checkout / "events" / "direct.json").write_text(json.dumps({"url": PHOTO_URL}))
+    # The emulator starts images as `replacements` says.
+    start = json.dumps({"EntryPoint": [RIE, "python", "-m", "awslambdaric"], "Command": [HANDLER]})
+    make = block("   TRUST=").replace("sleep 10", "true").replace("--timeout", f"--image-config '{start}' --timeout")
+    log_out = "docker logout ${REPOSITORY%%/*}"
+    read = "aws apigateway get-integration $METHOD --query '[type, httpMethod, uri]' --output text"
+
+    printed = cloud.run(
+        "\n".join([block("   REPOSITORY="), make, block("   aws lambda invoke"), block("   REGION="), log_out, read])
+    )
+
+    (scores,) = (json.loads(found) for found in re.findall(r'\{"dress": [^}]+\}', printed))
+    assert tuple(scores) == LABELS
+    assert max(scores, key=scores.__getitem__) == "pants"
+    kind, method, uri = printed.splitlines()[-1].split()
+    assert (kind, method) == ("AWS", "POST")
+    assert re.fullmatch(
+        r"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:\S+:clothes/invocations", uri
+    )
 
 
 def test_the_stack_is_removed_and_its_data_remain_until_they_are_deleted(cloud: Cloud) -> None:

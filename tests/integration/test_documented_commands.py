@@ -31,6 +31,7 @@ API_PAGE = ROOT / "docs" / "api.md"
 # Blocks that cannot run on this machine: page, how the first command begins, and the reason. Those that need an AWS
 # account run against moto's account instead.
 AWS_ACCOUNT = "needs an AWS account"
+EMULATOR = "needs Docker and an AWS account; tests/deploy/test_deploy.py runs it on an emulator"
 NOT_HERE = {
     ("README.md", "make run"): "starts the local system, as tests/support/local_system.py does for this test",
     ("README.md", "sam build"): "needs Docker and an AWS account; tests/container/test_container.py builds and invokes",
@@ -42,7 +43,12 @@ NOT_HERE = {
     ("deploy.md", "DEPLOYMENT="): AWS_ACCOUNT,
     ("deploy.md", "FUNCTION="): AWS_ACCOUNT,
     ("deploy.md", "aws lambda update-alias"): AWS_ACCOUNT,
-    ("deploy.md", "sam delete"): "needs the SAM CLI and an AWS account",
+    ("deploy.md", "sam delete"): EMULATOR,
+    ("deploy.md", "REPOSITORY="): EMULATOR,
+    ("deploy.md", "TRUST="): EMULATOR,
+    ("deploy.md", "aws lambda invoke"): EMULATOR,
+    ("deploy.md", "REGION="): EMULATOR,
+    ("deploy.md", "curl --header 'Content"): "needs an AWS account: no emulator here has this kind of integration",
     ("deploy.md", "aws s3 rb"): AWS_ACCOUNT,
     ("operations.md", "STACK="): AWS_ACCOUNT,
     ("operations.md", "aws sqs start-message-move-task"): AWS_ACCOUNT,

@@ -89,7 +89,7 @@ def test_the_function_names_the_bucket_without_referring_to_it() -> None:
 
 def test_failed_events_return_through_the_queue() -> None:
     destination = FUNCTION["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
-    source = RESOURCES["Failures"]["Properties"]
+    source = RESOURCES["ClassifierFunctionFailures"]["Properties"]
 
     assert destination == {"Type": "SQS", "Destination": {"Fn::GetAtt": "FailureQueue.Arn"}}
     assert source["EventSourceArn"] == {"Fn::GetAtt": "FailureQueue.Arn"}

@@ -231,7 +231,7 @@ def test_only_the_uploads_bucket_may_invoke_the_function(resources: dict[str, An
     assert bucket["SourceArn"] == {"Fn::Sub": BUCKET_ARN}
     assert bucket["SourceAccount"] == {"Ref": "AWS::AccountId"}
     assert BUCKET_ARN.endswith(resources["UploadsBucket"]["Properties"]["BucketName"]["Fn::Sub"])
-    assert resources["UploadsBucket"]["DependsOn"] == "UploadsPermission"
+    assert resources["UploadsBucket"]["DependsOn"] == "ClassifierFunctionUploadsPermission"
     assert all("SourceArn" in one for one in permissions)
 
 
