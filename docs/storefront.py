@@ -1,4 +1,4 @@
-"""Uploads the photos of one listing, then prints the label of each photo and the verdict. Exits with 1 if one has none.
+"""Uploads the photos of one listing, and prints the label of each and the verdict. Exits with 1 if a photo has none.
 
 On AWS, set the environment variable CLASSIFIER_API_KEY to the API key.
 """

@@ -276,12 +276,12 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 def _read_webp(data: bytes) -> Container:
     """Read the chunks (RFC 9649). Browsers do not look for an orientation in the EXIF data of a WebP."""
     profile = None
-    if data[12:16] == b"VP8X" and data[20:21] and data[20] & _WEBP_HAS_PROFILE:
+    flags = data[20] if data[12:16] == b"VP8X" and len(data) > 20 else 0  # noqa: PLR2004 - the first byte of VP8X
+    if flags & _WEBP_HAS_PROFILE:
         profile = next((data[start:end] for kind, start, end in _webp_chunks(data) if kind == b"ICCP"), None)
     completed = _completed_webp(data)
-    if completed[12:16] == b"VP8X" and completed[20] & _WEBP_IS_ANIMATED:
-        # What the first frame does not cover is transparent, also if no frame is.
-        completed = completed[:20] + bytes([completed[20] | _WEBP_HAS_ALPHA]) + completed[21:]
+    if flags & _WEBP_IS_ANIMATED:  # what the first frame does not cover is transparent, also if no frame is
+        completed = completed[:20] + bytes([flags | _WEBP_HAS_ALPHA]) + completed[21:]
     return Container(completed, colours=Colours(profile=profile))
 
 

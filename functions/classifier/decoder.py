@@ -18,7 +18,7 @@ from classifier.limits import Limits
 from classifier.pixels import ALL_FORMATS, EXIT_OUT_OF_MEMORY, REQUEST
 
 _SAMPLE_SIDE = 16
-_MAX_FAULT = 2_000  # characters; the function reads no longer lines than twice this
+_MAX_FAULT = 600  # characters, of up to six bytes in JSON; the function reads lines of up to 4,096 bytes
 
 
 def main(formats: str) -> None:

@@ -81,7 +81,7 @@ def decode(data: bytes, side: int, limits: Limits) -> Photo:
     """Decode a photo of any format in `FORMATS` to a square of `side` × `side` pixels, as browsers show it.
 
     Of animations and files with several pages, the first frame that is shown is decoded. Colours are converted to sRGB.
-    Transparent pixels become white. So does what is missing at the end, if it is not much.
+    Transparent pixels become white. So does what is missing at the end, up to 40 % of the picture.
 
     Raise `ImageTooLarge`, `UnsupportedImage` or `UnreadableImage`. Sizes are checked before pixels are decoded.
     """

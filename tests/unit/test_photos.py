@@ -5,6 +5,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -298,6 +299,16 @@ def test_a_heic_of_many_tiles_is_decoded() -> None:
 def test_the_start_of_a_photo_is_unreadable(length: int) -> None:
     with pytest.raises(UnreadableImage, match="damaged, incomplete"):
         decode(photo()[:length], SIZE, LIMITS)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_a_file_may_end_after_any_byte_of_its_header(name: str) -> None:
+    """No part of the code may look behind the end."""
+    data = animated_webp((64, 48)) if name == "WEBP" else encoded(Image.new("RGB", (64, 48), "red"), name)
+
+    for length in range(1, min(len(data), 600)):
+        with suppress(UnreadableImage, UnsupportedImage):
+            decode(data[:length], SIZE, LIMITS)
 
 
 PICTURE = garment("t-shirt", (400, 300))
