@@ -30,7 +30,7 @@ class Image:
     """The file. Format, width and height (pixels) are None if the file could not be decoded.
 
     `sha256` is the hash of an upload's bytes, in hexadecimal. It is None if the file was too large to be read, and for
-    a photo that came with a request.
+    a photo that came with a request. `modified_at` is when an upload was written to the bucket.
     """
 
     bytes: int
@@ -39,10 +39,11 @@ class Image:
     width: int | None = None
     height: int | None = None
     sha256: str | None = None
+    modified_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the file as the HTTP API shows it."""
-        return {name: value for name, value in asdict(self).items() if name != "sha256"}
+        return {name: value for name, value in asdict(self).items() if name not in {"sha256", "modified_at"}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,16 @@ from classifier.telemetry import Stopwatch
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a photo comes from, and the id of its classification. `sha256` is that of an upload that was read."""
+    """Where a photo comes from, and the id and time of its classification.
+
+    `modified_at` is when an upload was written to the bucket, and `sha256` is that of an upload that was read.
+    """
 
     id: str
     source: Source
     created_at: datetime
     etag: str
+    modified_at: datetime | None = None
     sha256: str | None = None
 
     @classmethod
@@ -47,7 +51,7 @@ def classify(data: bytes, origin: Origin, services: Services, stopwatch: Stopwat
         scores=dict(sorted(scores.items(), key=lambda item: item[1], reverse=True)),
         needs_review=needs_review,
         model_version=model.description.version,
-        image=Image(len(data), origin.etag, photo.format, photo.width, photo.height, origin.sha256),
+        image=Image(len(data), origin.etag, photo.format, photo.width, photo.height, origin.sha256, origin.modified_at),
         classified_at=datetime.now(UTC),
     )
 
@@ -62,7 +66,7 @@ def make_failure(error: ClassifierError, size: int, origin: Origin, model_versio
         scores={},
         needs_review=True,
         model_version=model_version,
-        image=Image(size, origin.etag, sha256=origin.sha256),
+        image=Image(size, origin.etag, sha256=origin.sha256, modified_at=origin.modified_at),
         classified_at=datetime.now(UTC),
         failure=Failure(error.code, str(error)),
     )

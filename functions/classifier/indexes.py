@@ -1,8 +1,13 @@
 """The table's indexes: which attributes a record has for them, and which partitions a filter reads.
 
-There are three indexes, each sorted by `created_at_id`: `by_review_state`, `by_label_state` and `by_batch_id`. A list
-that is filtered by status, review and label is the merge of at most four partitions, and reads nothing else. A list
-that is filtered by batch reads that batch and drops what the other filters exclude.
+There are three indexes, each sorted by `created_at_id`. `by_review_state` and `by_label_state` hold whole records. A
+list that is filtered by status, review and label is the merge of at most four of their partitions, and reads nothing
+else. `by_batch_id` holds only the keys of records, so that it costs no write when a record changes. A list that is
+filtered by batch reads that batch and drops what the other filters exclude.
+
+DynamoDB writes at most 1,000 items a second into one partition of an index. A system with more photos spreads each
+partition of the first two indexes over shards. The first shard has the name of the partition itself, and a list reads
+all shards. So records that were written with fewer shards stay where they are, and lists find them.
 """
 
 import hashlib
@@ -45,21 +50,25 @@ class Filter:
         )
 
 
-def index_keys(classification: Classification) -> dict[str, str | None]:
-    """Return the attributes that put a record into the indexes. None: the record is not in that index."""
+def index_keys(classification: Classification, shards: int) -> dict[str, str]:
+    """Return the attributes that put a record into the indexes. It is in an index only if it has the attribute."""
     is_in_review = classification.status is Status.SUCCEEDED and classification.needs_review
     review_state = _REVIEW if is_in_review else classification.status.value
     label = classification.effective_label
     id_hash = hashlib.sha256(classification.id.encode()).hexdigest()[:_ID_HASH_LENGTH]
-    return {
-        "review_state": review_state,
-        "label_state": f"{label}#{review_state}" if label else None,
-        "batch_id": classification.batch_id,
+    shard = int(id_hash, 16) % shards
+    keys = {
+        "review_state": _in_shard(review_state, shard),
         SORT_KEY: f"{format_time(classification.created_at)}#{id_hash}",
     }
+    if label:
+        keys["label_state"] = _in_shard(f"{label}#{review_state}", shard)
+    if classification.batch_id:
+        keys["batch_id"] = classification.batch_id
+    return keys
 
 
-def find_partitions(wanted: Filter) -> tuple[str, list[str]]:
+def find_partitions(wanted: Filter, shards: int) -> tuple[str, list[str]]:
     """Return the partition key of the index that serves the filter, and the values of the partitions to read."""
     if wanted.batch is not None:
         return "batch_id", [wanted.batch] if len(wanted.batch.encode()) <= MAX_KEY_BYTES else []
@@ -68,6 +77,11 @@ def find_partitions(wanted: Filter) -> tuple[str, list[str]]:
         for state, (status, needs_review) in _REVIEW_STATES.items()
         if wanted.status in {None, status} and wanted.needs_review in {None, needs_review}
     ]
-    if wanted.label is None:
-        return "review_state", states
-    return "label_state", [f"{wanted.label}#{state}" for state in states]
+    name, values = "review_state", states
+    if wanted.label is not None:
+        name, values = "label_state", [f"{wanted.label}#{state}" for state in states]
+    return name, [_in_shard(value, shard) for value in values for shard in range(shards)]
+
+
+def _in_shard(partition: str, shard: int) -> str:
+    return f"{partition}#{shard}" if shard else partition

@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from classifier.classification import Classification, Failure, Image, Source, Status, format_time
-from classifier.indexes import index_keys
 
 Value = TypeVar("Value")
 MAX_COUNT = 2**53  # of bytes or pixels: JSON's readers have exact numbers up to here
@@ -39,7 +38,7 @@ _ATTRIBUTES = {
 
 
 def to_item(classification: Classification) -> dict[str, Any]:
-    """Return the attributes of the record. Attributes without a value are left out: an index key must not be null."""
+    """Return the attributes of the record, but for those of the indexes. Attributes without a value are left out."""
     attributes = {
         "id": classification.id,
         "status": classification.status.value,
@@ -53,9 +52,8 @@ def to_item(classification: Classification) -> dict[str, Any]:
         "needs_review": classification.needs_review,
         "confirmed_label": classification.confirmed_label,
         "model_version": classification.model_version,
-        "image": classification.image and _without_none(asdict(classification.image)),
+        "image": classification.image and _image_attributes(classification.image),
         "error": classification.failure and asdict(classification.failure),
-        **index_keys(classification),
     }
     return _without_none(attributes)
 
@@ -105,6 +103,11 @@ def unknown_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name not in _ATTRIBUTES}
 
 
+def _image_attributes(image: Image) -> dict[str, Any]:
+    modified_at = image.modified_at and format_time(image.modified_at)
+    return _without_none(asdict(image) | {"modified_at": modified_at})
+
+
 def _image(stored: Mapping[str, Any]) -> Image:
     return Image(
         bytes=_count(stored["bytes"]),
@@ -113,6 +116,7 @@ def _image(stored: Mapping[str, Any]) -> Image:
         width=_optional(_count, stored, "width"),
         height=_optional(_count, stored, "height"),
         sha256=_optional(_text, stored, "sha256"),
+        modified_at=_optional(_time, stored, "modified_at"),
     )
 
 

@@ -84,10 +84,12 @@ def _save_object(stored: StoredObject, row: Row, services: Services, *, final_at
     stopwatch = Stopwatch()
     content = _read(stored, services, stopwatch)
     sha256 = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else None
-    origin = Origin(row.id, Source.S3, stored.last_modified, stored.etag, sha256)
+    origin = Origin(row.id, Source.S3, stored.last_modified, stored.etag, stored.last_modified, sha256)
     if not is_same_photo(row.classification, origin):
         row = row.without_photo()
     known = row.classification
+    if known:  # the time of a record does not change: another place in the lists costs twice the writes
+        origin = replace(origin, created_at=known.created_at)
     if known and is_settled(known, None if final_attempt else services.description.version):
         return _save_unchanged(known, row, services)
     if final_attempt and isinstance(content, bytes):
@@ -120,7 +122,7 @@ def is_same_photo(known: Classification | None, origin: Origin) -> bool:
         return False
     if known.image.sha256 and origin.sha256:
         return known.image.sha256 == origin.sha256
-    return (known.image.etag, known.created_at) == (origin.etag, origin.created_at)
+    return (known.image.etag, known.image.modified_at) == (origin.etag, origin.modified_at)
 
 
 def is_settled(known: Classification, model_version: str | None) -> bool:

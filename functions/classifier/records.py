@@ -5,15 +5,17 @@ fails with `Conflict` if another writer was faster. `reconcile` explains why thi
 """
 
 import heapq
+import math
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from classifier.classification import Classification
 from classifier.errors import Busy
-from classifier.indexes import SORT_KEY, Filter, find_partitions
+from classifier.indexes import SORT_KEY, Filter, find_partitions, index_keys
 from classifier.items import UnreadableItem, from_item, read_expiry, to_item, unknown_attributes
 from classifier.telemetry import logger
 
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 10  # each conflict means that another writer brought the record up to date
 MAX_ITEMS_READ = 1000  # for one page of a list
-_MAX_ITEMS_PER_QUERY = 250  # an emulator takes 4 ms for an item, and the SDK waits 3 seconds for an answer
+_MAX_ITEMS_PER_QUERY = 100  # the most that BatchGetItem returns
+_SPARE_ITEMS = 4  # that a query reads of a shard, which has rarely many more of the newest records than the others
+# How often items are read that DynamoDB did not return, and the pause after the first time, which doubles: 1.5 seconds.
+_MAX_READS, _FIRST_PAUSE_SECONDS = 6, 0.05
 
+Item = dict[str, Any]
 Result = TypeVar("Result")
 
 
@@ -63,13 +69,25 @@ class Page:
 
 
 class Records:
-    """The table of classifications, keyed by `id`."""
+    """The table of classifications, keyed by `id`.
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    `shards` is the number of shards of each partition of the indexes. `run_all` calls a function with each of some
+    values and returns the results in order, as `Services.map` does.
+    """
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        shards: int,
+        run_all: Callable[[Callable[[str], Any], Sequence[str]], list[Any]],
+    ) -> None:
         from boto3.dynamodb.types import TypeDeserializer, TypeSerializer  # noqa: PLC0415 - only with a client
 
         self.client = client
         self.table = table
+        self.shards = shards
+        self._run_all = run_all
         self._serialize = TypeSerializer().serialize
         self._deserialize = TypeDeserializer().deserialize
 
@@ -100,7 +118,8 @@ class Records:
 
         Attributes of the row that this version of the code does not know are stored again.
         """
-        self._put({**replacing.unknown, **to_item(classification)}, replacing, expires_at)
+        item = {**to_item(classification), **index_keys(classification, self.shards)}
+        self._put({**replacing.unknown, **item}, replacing, expires_at)
 
     def mark_removed(self, replacing: Row, expires_at: datetime) -> None:
         """Store a tombstone until `expires_at`, so that writers that still saw the photo get a `Conflict`."""
@@ -121,8 +140,9 @@ class Records:
     def page(self, wanted: Filter, limit: int, position: str | None = None) -> Page:
         """Read up to `limit` matching records, newest first, from the position on. Eventually consistent.
 
-        Reads at most `limit` + 1 items of each of four partitions, or `MAX_ITEMS_READ` of a batch, however many there
-        are. So a page of a batch can hold fewer than `limit` records without being the last one.
+        Reads at most `limit` + 1 items of each of four partitions (somewhat more if they have shards), or
+        `MAX_ITEMS_READ` of a batch, however many there are. So a page of a batch can hold fewer than `limit` records
+        without being the last one.
         """
         found: list[Classification] = []
         items_per_query = MAX_ITEMS_READ if wanted.drops_items else limit + 1
@@ -135,32 +155,63 @@ class Records:
                 found.append(classification)
         return Page(found, None)
 
-    def _merge_partitions(self, wanted: Filter, items_per_query: int, position: str | None) -> Iterator[dict[str, Any]]:
-        name, values = find_partitions(wanted)
-        partitions = (self._read_partition(name, value, position, items_per_query) for value in values)
+    def _merge_partitions(self, wanted: Filter, items_per_query: int, position: str | None) -> Iterator[Item]:
+        """Yield the items of all partitions that the filter reads, newest first."""
+        name, values = find_partitions(wanted, self.shards)
+        if self.shards > 1 and wanted.batch is None:
+            items_per_query = math.ceil(items_per_query / self.shards) + _SPARE_ITEMS
+        limit = min(items_per_query, _MAX_ITEMS_PER_QUERY)
+        first_answers = self._run_all(lambda value: self._query(name, value, position, limit), values)
+        partitions = (
+            self._read_on(name, value, position, limit, answer)
+            for value, answer in zip(values, first_answers, strict=True)
+        )
         return heapq.merge(*partitions, key=lambda item: str(item[SORT_KEY]), reverse=True)
 
-    def _read_partition(
-        self, name: str, value: str, position: str | None, items_per_query: int
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the items of an index partition that are older than the position, newest first."""
-        condition = f"{name} = :value" + (f" AND {SORT_KEY} < :position" if position else "")
-        values = {":value": {"S": value}, **({":position": {"S": position}} if position else {})}
-        start: dict[str, Any] = {}
+    def _read_on(self, name: str, value: str, position: str | None, limit: int, answer: Any) -> Iterator[Item]:
+        """Yield the items of an index partition, newest first: those of its first answer, then the older ones."""
         while True:
-            answer = self.client.query(
-                TableName=self.table,
-                IndexName=f"by_{name}",
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                ScanIndexForward=False,
-                Limit=min(items_per_query, _MAX_ITEMS_PER_QUERY),
-                **start,
-            )
-            yield from map(self._from_dynamodb, answer["Items"])
+            items = [self._from_dynamodb(item) for item in answer["Items"]]
+            yield from self._complete(items) if name == "batch_id" else items
             if "LastEvaluatedKey" not in answer:
                 return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            answer = self._query(name, value, position, limit, ExclusiveStartKey=answer["LastEvaluatedKey"])
+
+    def _query(self, name: str, value: str, position: str | None, limit: int, **start: Any) -> Any:
+        """Query up to `limit` items of an index partition that are older than the position, newest first."""
+        return self.client.query(
+            TableName=self.table,
+            IndexName=f"by_{name}",
+            KeyConditionExpression=f"{name} = :value" + (f" AND {SORT_KEY} < :position" if position else ""),
+            ExpressionAttributeValues={":value": {"S": value}, **({":position": {"S": position}} if position else {})},
+            ScanIndexForward=False,
+            Limit=limit,
+            **start,
+        )
+
+    def _complete(self, keys: list[Item]) -> list[Item]:
+        """Return the records of these keys of an index, in the same order, without those that are gone.
+
+        They keep the index's sort key: a list goes on from there, whatever has changed since.
+        """
+        records = self._read_items([key["id"] for key in keys])
+        return [{**records[key["id"]], SORT_KEY: key[SORT_KEY]} for key in keys if key["id"] in records]
+
+    def _read_items(self, ids: list[str]) -> dict[str, Item]:
+        """Read up to 100 items, strongly consistent. Raise the AWS SDK's errors, and `Busy` if some do not come."""
+        items: dict[str, Item] = {}
+        if not ids:  # DynamoDB refuses an empty list
+            return items
+        wanted: Any = {self.table: {"Keys": [{"id": {"S": one}} for one in ids], "ConsistentRead": True}}
+        for attempt in range(_MAX_READS):
+            if attempt:
+                time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            answer = self.client.batch_get_item(RequestItems=wanted)
+            items |= {item["id"]["S"]: self._from_dynamodb(item) for item in answer["Responses"].get(self.table, [])}
+            wanted = answer["UnprocessedKeys"]  # under throttling, DynamoDB returns a part of the items
+            if not wanted:
+                return items
+        raise Busy("The photos of the listing could not be read; try again in a moment.")
 
     def _put(self, item: dict[str, Any], replacing: Row, expires_at: datetime | None) -> None:
         new_revision = uuid.uuid4().hex

@@ -112,7 +112,7 @@ class Services:
         """The table of classifications."""
         from classifier.records import Records
 
-        return Records(_make_client("dynamodb"), self.settings.table)
+        return Records(_make_client("dynamodb"), self.settings.table, self.settings.index_shards, self.map)
 
     @_LockedCachedProperty
     def eventbridge(self) -> "EventBridgeClient":

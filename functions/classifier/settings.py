@@ -24,6 +24,7 @@ class Settings:
     model_directory: Path
     limits: Limits
     retention_days: int
+    index_shards: int
     review_threshold: float | None
     allow_loopback_urls: bool
     cursor_key: str
@@ -51,6 +52,7 @@ class Settings:
                 side=reader.whole_number("MAX_IMAGE_SIDE", default.side),
             ),
             retention_days=reader.whole_number("RETENTION_DAYS", 365),
+            index_shards=reader.whole_number("INDEX_SHARDS", 1),
             review_threshold=reader.share("REVIEW_THRESHOLD"),
             allow_loopback_urls=allow_loopback_urls,
             cursor_key=reader.required("CURSOR_KEY"),

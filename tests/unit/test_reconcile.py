@@ -1,6 +1,6 @@
 """Which photo a record is about: the bytes decide, because neither an ETag nor a time identifies a photo."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -12,9 +12,11 @@ from classifier.confirmations import confirm
 from classifier.keys import object_key
 from classifier.reconcile import reconcile
 from classifier.services import Services
+from classifier.upload_forms import File, create_listing
 from local.aws import BUCKET
-from tests.support.bucket import Bucket, S3Client, with_s3
+from tests.support.bucket import Bucket, LaterS3, S3Client, with_s3
 from tests.support.drawings import photo
+from tests.support.services import replace_parts
 
 ID = "listing-42/front.jpg"
 KEY = object_key(ID)
@@ -22,14 +24,13 @@ T_SHIRT, PANTS, TOO_LARGE = photo("t-shirt"), photo("pants"), bytes(26 * 1024 * 
 
 
 @dataclass
-class CollidingS3(S3Client):
-    """Gives every object the same ETag, as MD5 gives to files that were made to collide. Adds `age` to their times."""
+class CollidingS3(LaterS3):
+    """Gives every object the same ETag, as MD5 gives to files that were made to collide."""
 
-    age: timedelta = field(default_factory=timedelta)
+    age: timedelta = timedelta(0)
 
     def get_object(self, **parameters: Any) -> Any:
-        answer = super().get_object(**parameters)
-        return answer | {"ETag": '"collision"', "LastModified": answer["LastModified"] + self.age}
+        return super().get_object(**parameters) | {"ETag": '"collision"'}
 
 
 @pytest.fixture
@@ -104,6 +105,41 @@ def test_a_failed_event_says_of_a_file_that_is_too_large_why_it_failed(services:
 
     assert failed.failure
     assert failed.failure.code == "image_too_large"
+
+
+def test_the_time_of_an_announced_photo_does_not_change(services: Services, bucket: Bucket) -> None:
+    """Otherwise the record would move in lists while a client reads them, and each move costs two writes."""
+    listing = create_listing([File("front.jpg", "image/jpeg")], services)
+    photo_id = listing["items"][0]["id"]
+    announced = services.records.read(photo_id).classification
+    bucket.put(object_key(photo_id), PANTS)
+
+    classified = reconcile(BUCKET, object_key(photo_id), with_s3(services, LaterS3(bucket.client)))
+
+    assert announced
+    assert classified
+    assert classified.label == "pants"
+    assert classified.created_at == announced.created_at
+
+
+def test_another_model_does_not_change_the_time_of_a_photo(services: Services, bucket: Bucket) -> None:
+    before = classify(services, bucket, PANTS)
+    newer = replace_parts(services, description=replace(services.description, version="newer"))
+    uploaded_again = with_s3(newer, LaterS3(bucket.client))
+
+    after = reconcile(BUCKET, KEY, uploaded_again)
+
+    assert after
+    assert after.classified_at != before.classified_at
+    assert after.created_at == before.created_at
+
+
+def test_another_photo_has_a_time_of_its_own(services: Services, bucket: Bucket) -> None:
+    before = classify(services, bucket, T_SHIRT)
+
+    after = classify(with_s3(services, LaterS3(bucket.client)), bucket, PANTS)
+
+    assert after.created_at > before.created_at
 
 
 def test_a_body_is_closed(services: Services, bucket: Bucket) -> None:

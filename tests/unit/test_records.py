@@ -1,5 +1,6 @@
 """Classifications to and from DynamoDB."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -9,8 +10,10 @@ import pytest
 
 from classifier.classification import Classification, Failure, Image, Source, Status
 from classifier.errors import Busy
+from classifier.indexes import Filter
 from classifier.records import MAX_ATTEMPTS, Conflict, Records, Row
 from local.aws import TABLE, Resources
+from tests.support.services import map_in_order
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123000, UTC)
 CLASSIFIED = Classification(
@@ -38,7 +41,7 @@ PENDING = Classification("a/b.jpg", Status.PENDING, Source.S3, NOW, {})
 
 @pytest.fixture
 def records(aws: Resources) -> Records:
-    return Records(boto3.client("dynamodb"), TABLE)
+    return Records(boto3.client("dynamodb"), TABLE, 1, map_in_order)
 
 
 def stored(identifier: str) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def test_a_request_that_the_sdk_sends_twice_succeeds(records: Records) -> None:
             client.put_item(**request)
             return client.put_item(**request)
 
-    repeating = Records(cast("Any", RepeatingClient()), TABLE)
+    repeating = Records(cast("Any", RepeatingClient()), TABLE, 1, map_in_order)
     for written in (CLASSIFIED, replace(FAILED, id=CLASSIFIED.id)):
         repeating.write(written, records.read(CLASSIFIED.id))
 
@@ -191,7 +194,7 @@ def test_a_damaged_answer_is_not_taken_for_a_missing_row() -> None:
             return {"ResponseMetadata": {"HTTPStatusCode": 200, "MaxAttemptsReached": True}}
 
     with pytest.raises(Busy):
-        Records(cast("Any", Client()), TABLE).read("a.jpg")
+        Records(cast("Any", Client()), TABLE, 1, map_in_order).read("a.jpg")
 
 
 def test_an_update_is_tried_again_after_each_conflict(records: Records) -> None:
@@ -218,3 +221,61 @@ def test_an_update_is_given_up_after_ten_conflicts(records: Records) -> None:
         records.update("a.jpg", step)
 
     assert len(attempts) == 10
+
+
+@pytest.fixture
+def listing(records: Records) -> list[Classification]:
+    """The photos of one listing, newest first, in the table."""
+    photos = [replace(CLASSIFIED, id=f"a/{number}.jpg", created_at=NOW + timedelta(number)) for number in range(5)]
+    for one in photos:
+        records.write(one, Row(one.id))
+    return photos[::-1]
+
+
+class StaleClient:
+    """A client of DynamoDB that calls `before_batch` before it reads items by their ids, and returns few at once."""
+
+    def __init__(self, client: Any, before_batch: Callable[[], None] = lambda: None, most: int = 100) -> None:
+        self.client, self.before_batch, self.most = client, before_batch, most
+
+    def query(self, **request: Any) -> Any:
+        return self.client.query(**request)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        self.before_batch()
+        (wanted,) = request["RequestItems"].values()
+        keys = wanted["Keys"]
+        now, later = keys[: self.most], keys[self.most :]
+        answer = self.client.batch_get_item(RequestItems={TABLE: {**wanted, "Keys": now}}) if now else {}
+        rest = {TABLE: {**wanted, "Keys": later}} if later else {}
+        return {"Responses": {}, **answer, "UnprocessedKeys": rest}
+
+
+def read_listing(records: Records, client: StaleClient) -> list[Classification]:
+    stale = Records(cast("Any", client), TABLE, 1, map_in_order)
+    return stale.page(Filter(batch="a"), 100).classifications
+
+
+def test_the_photos_of_a_listing_are_those_of_the_table_whatever_its_index_held(
+    records: Records, listing: list[Classification]
+) -> None:
+    """The index is eventually consistent: a photo may be removed or changed after it was found there."""
+    newest, second, *others = listing
+    changed = replace(second, confirmed_label="dress", created_at=NOW + timedelta(100))
+
+    def change() -> None:
+        records.client.delete_item(TableName=TABLE, Key={"id": {"S": newest.id}})
+        records.write(changed, records.read(second.id))
+
+    assert read_listing(records, StaleClient(records.client, change)) == [changed, *others]
+
+
+def test_photos_that_dynamodb_did_not_return_at_once_are_read_again(
+    records: Records, listing: list[Classification]
+) -> None:
+    assert read_listing(records, StaleClient(records.client, most=2)) == listing
+
+
+def test_a_listing_whose_photos_do_not_come_is_busy(records: Records, listing: list[Classification]) -> None:
+    with pytest.raises(Busy):
+        read_listing(records, StaleClient(records.client, most=0))

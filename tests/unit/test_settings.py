@@ -19,6 +19,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         Path("/model"),
         Limits(),
         365,
+        index_shards=1,
         review_threshold=None,
         allow_loopback_urls=False,
         cursor_key="key",
@@ -33,13 +34,14 @@ def test_every_setting_is_read_from_its_variable() -> None:
     settings = Settings.from_environment(
         REQUIRED
         | {"MAX_IMAGE_BYTES": "1", "MAX_IMAGE_PIXELS": "2", "MAX_IMAGE_SIDE": "3", "RETENTION_DAYS": "4"}
-        | {"REVIEW_THRESHOLD": "0.5"}
+        | {"INDEX_SHARDS": "5", "REVIEW_THRESHOLD": "0.5"}
         | {"ALLOW_LOOPBACK_URLS": "1", "EVENT_BUS": "default"}
         | {"AWS_ENDPOINT_URL": "http://127.0.0.1:5000", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538"}
     )
 
     assert settings.limits == Limits(1, 2, 3)
     assert settings.retention_days == 4
+    assert settings.index_shards == 5
     assert settings.review_threshold == 0.5
     assert (settings.endpoint, settings.memory_mb) == ("http://127.0.0.1:5000", 3538)
     assert settings.allow_loopback_urls
