@@ -57,9 +57,17 @@ def transformed(**parameters: str) -> dict[str, Any]:
     """Return the template that SAM makes, with other values of some parameters."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # SAM looks for the partition
     template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
-    template["Resources"]["ClassifierFunction"]["Properties"]["ImageUri"] = "1.dkr.ecr.us-east-1.amazonaws.com/a:b"
+    for name in ("ClassifierFunction", "ReleaseCheckFunction"):
+        template["Resources"][name]["Properties"]["ImageUri"] = "1.dkr.ecr.us-east-1.amazonaws.com/a:b"
     result: dict[str, Any] = json.loads(json.dumps(transform(template, parameters, Policies())))
     return result
+
+
+def transformed_for(environment: str) -> dict[str, Any]:
+    """Return the template that SAM makes with the parameters of an environment in samconfig.toml."""
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    overrides = config[environment]["deploy"]["parameters"]["parameter_overrides"]
+    return transformed(**dict(override.split("=", 1) for override in overrides))
 
 
 # Where they have another name than the operation. Without ListBucket, S3 answers 403 for what is missing, not 404.
@@ -148,11 +156,7 @@ def find_references(value: Any) -> set[str]:
 @pytest.mark.parametrize("environment", ["default", "staging", "prod"])
 def test_cloudformations_linter_accepts_it(environment: str) -> None:
     """It also follows the conditions, whatever the parameters are."""
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    overrides = config[environment]["deploy"]["parameters"]["parameter_overrides"]
-    template = transformed(**dict(override.split("=", 1) for override in overrides))
-
-    found = lint(json.dumps(template), config=ManualArgs(ignore_checks=IGNORED_WARNINGS))
+    found = lint(json.dumps(transformed_for(environment)), config=ManualArgs(ignore_checks=IGNORED_WARNINGS))
 
     assert [f"{each.rule.id} {each.path}: {each.message}" for each in found] == []
 
@@ -160,7 +164,7 @@ def test_cloudformations_linter_accepts_it(environment: str) -> None:
 def test_each_parameter_that_changes_the_function_publishes_a_version(resources: dict[str, Any]) -> None:
     """SAM names the version by the text of the template. So another value must change a property of the version."""
     template = read_template()
-    (function,) = of_type(resources, "AWS::Lambda::Function").values()
+    function = resources["ClassifierFunction"]["Properties"]
     (version,) = of_type(resources, "AWS::Lambda::Version").values()
     names = find_references(function)
     conditions = [template["Conditions"][name] for name in names & template["Conditions"].keys()]
@@ -222,6 +226,51 @@ def test_events_may_be_published_only_if_they_are(resources: dict[str, Any]) -> 
     assert conditional[0] == "PublishesEvents"
     assert actions(conditional[1]) == {"events:PutEvents"}
     assert conditional[2] == {"Ref": "AWS::NoValue"}
+
+
+def test_the_release_check_may_do_what_it_does(resources: dict[str, Any]) -> None:
+    """It invokes the new version, deletes what that has written, and reports to CodeDeploy."""
+    allowed = statements(resources["ReleaseCheckRole"]["Properties"])
+
+    assert [(sorted(actions(one)), one["Resource"]) for one in allowed] == [
+        (["lambda:InvokeFunction"], {"Fn::Sub": "${ClassifierFunction.Arn}:*"}),
+        (["dynamodb:DeleteItem"], {"Fn::GetAtt": ["ClassificationsTable", "Arn"]}),
+        (
+            ["codedeploy:PutLifecycleEventHookExecutionStatus"],
+            {
+                "Fn::Sub": "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:"
+                "${ServerlessDeploymentApplication}/*"
+            },
+        ),
+        (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["FunctionLogs", "Arn"]}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "shift"),
+    [
+        ("default", "AllAtOnce"),
+        ("staging", "AllAtOnce"),
+        ("prod", "Canary10Percent5Minutes"),
+    ],
+)
+def test_each_environment_checks_a_new_version_before_it_shifts_the_traffic(environment: str, shift: str) -> None:
+    found = transformed_for(environment)["Resources"]
+    policy = found["ClassifierFunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    group = found["ClassifierFunctionDeploymentGroup"]["Properties"]
+    hook = found["ReleaseCheckFunction"]["Properties"]
+
+    assert policy["BeforeAllowTrafficHook"] == {"Ref": "ReleaseCheckFunction"}
+    assert hook["FunctionName"] == {"Fn::Sub": "CodeDeployHook_${AWS::StackName}"}, "CodeDeploy's role may invoke it"
+    assert hook["Environment"]["Variables"]["NEW_VERSION"] == {"Ref": version_of(found)}
+    assert hook["Code"] == found["ClassifierFunction"]["Properties"]["Code"], "the same image"
+    assert group["AlarmConfiguration"]["Alarms"] == [{"Name": {"Ref": "NewVersionErrorsAlarm"}}]
+    assert group["DeploymentConfigName"]["Fn::Sub"] == ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": shift}]
+
+
+def version_of(found: dict[str, Any]) -> str:
+    (name,) = of_type(found, "AWS::Lambda::Version")
+    return name
 
 
 def test_only_the_uploads_bucket_may_invoke_the_function(resources: dict[str, Any]) -> None:

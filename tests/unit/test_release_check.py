@@ -1,0 +1,163 @@
+"""The check of a new version before it gets traffic: what it asks, and what stops a release."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from classifier.release_check import Release, report
+from classifier.services import Services
+from local.aws import TABLE
+from tests.support.api import handle
+from tests.support.drawings import photo
+from tests.support.paths import ROOT
+
+EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
+KNOWN = ROOT / "model" / "known"
+
+HOSTILE_BYTES = 100_000  # in base64, no known photo is as large
+
+Change = Callable[[dict[str, Any], dict[str, Any]], None]
+
+
+class CodeDeploy:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reports: list[dict[str, str]] = []
+
+    def put_lifecycle_event_hook_execution_status(self, **report: str) -> None:
+        self.reports.append(report)
+
+
+TOO_LARGE = {
+    "statusCode": 413,
+    "multiValueHeaders": {},
+    "body": json.dumps({"error": {"code": "image_too_large", "message": "Decoding takes more than 5 seconds."}}),
+}
+
+
+class NewVersion:
+    """A version that answers as the function here does, but for what `change` does to its answer to an event.
+
+    It refuses the hostile photo without decoding it, which saves the test five seconds.
+    """
+
+    def __init__(self, services: Services, change: Change = lambda *_: None) -> None:
+        self.services, self.change = services, change
+        self.events: list[dict[str, Any]] = []
+
+    def answer(self, event: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = handle(event, self.services)
+        return answer
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - the SDK's names
+        assert FunctionName == "arn:aws:lambda:us-east-1:123456789012:function:classifier:7"
+        event = json.loads(Payload)
+        self.events.append(event)
+        answer = dict(TOO_LARGE) if len(Payload) > HOSTILE_BYTES else self.answer(event)
+        self.change(event, answer)
+        if "errorType" in answer:
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(answer).encode())}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+def check(version: Any, services: Services, photos: Path = KNOWN) -> str:
+    """Return the status that CodeDeploy is told."""
+    codedeploy = CodeDeploy()
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:classifier:7"
+    release = Release(arn, photos, TABLE, version, services.records.client, cast("Any", codedeploy))
+
+    report(EVENT, release)
+
+    (told,) = codedeploy.reports
+    assert (told["deploymentId"], told["lifecycleEventHookExecutionId"]) == ("d-1", "e-1")
+    return told["status"]
+
+
+class WholeVersion(NewVersion):
+    """Answers all events as the function here does."""
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - the SDK's names
+        self.events.append(json.loads(Payload))
+        return {"Payload": io.BytesIO(json.dumps(self.answer(self.events[-1])).encode())}
+
+
+def test_a_right_version_passes_and_its_records_are_deleted(services: Services) -> None:
+    version = WholeVersion(services)
+
+    assert check(version, services) == "Succeeded"
+
+    assert [event["path"].partition("/classifications/")[0] or "status" for event in version.events] == [
+        "/health",
+        *["/predict", "status"] * 3,
+        "/predict",
+        "/health",
+        "status",
+    ]
+    assert services.records.client.scan(TableName=TABLE)["Items"] == []
+
+
+def answer_wrongly(path: str, **parts: Any) -> Change:
+    """Return a change of each answer to a path that begins so."""
+
+    def change(event: dict[str, Any], answer: dict[str, Any]) -> None:
+        if event["path"].startswith(path):
+            answer.update(parts)
+
+    return change
+
+
+def accept_everything(event: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Answer with scores to the hostile photo, too."""
+    if event["path"] == "/predict":
+        answer["statusCode"] = 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        answer_wrongly("/health", statusCode=500),
+        answer_wrongly("/predict", body=json.dumps({"hat": 1.0, "dress": 0.0})),
+        answer_wrongly("/predict", statusCode=500),
+        answer_wrongly("/classifications/", body=json.dumps({"label": "hat"})),
+        answer_wrongly("/classifications/no-such-photo", statusCode=500),
+        answer_wrongly("/health", errorType="Runtime.ImportModuleError", errorMessage="No module named 'numpy'"),
+        answer_wrongly("/predict", body="not JSON"),
+        accept_everything,
+    ],
+)
+def test_a_wrong_answer_stops_the_release(services: Services, change: Change) -> None:
+    assert check(NewVersion(services, change), services) == "Failed"
+
+
+def test_the_records_of_a_version_that_fails_are_deleted(services: Services) -> None:
+    check(NewVersion(services, answer_wrongly("/classifications/", statusCode=500)), services)
+
+    assert services.records.client.scan(TableName=TABLE)["Items"] == []
+
+
+def test_a_photo_with_another_label_than_its_name_stops_the_release(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "hat.jpg").write_bytes(photo("pants"))
+
+    assert check(NewVersion(services), services, tmp_path) == "Failed"
+
+
+def test_a_version_that_cannot_be_invoked_stops_the_release(services: Services) -> None:
+    """Without a report, CodeDeploy would wait for an hour."""
+
+    class Missing:
+        def invoke(self, **_: object) -> Any:
+            raise ConnectionError
+
+    assert check(Missing(), services) == "Failed"
+
+
+def test_the_known_photos_are_of_labels_of_the_model(services: Services) -> None:
+    names = [path.stem for path in KNOWN.glob("*.jpg")]
+
+    assert len(names) >= 3
+    assert set(names) <= set(services.description.labels)
