@@ -1,38 +1,48 @@
-"""Measure the container image at several memory sizes under Lambda's emulator, and write `memory-sizes.md`.
+"""Measure the container image at several memory sizes under Lambda's emulator.
+
+The medians are written into `memory-sizes.json`, from which `benchmarks.costs` computes, and `memory-sizes.md`.
 
 Docker limits a container's CPU and memory as Lambda does for each memory size. This needs Linux, and the image that
 `sam build` creates. SAM provides the emulator.
 """
 
 import argparse
+import base64
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from benchmarks import processes
+from benchmarks.markdown import table
 from benchmarks.photos import draw_photos
-from benchmarks.report import table
+from benchmarks.prices import read_prices
+from benchmarks.usage import LISTING
 from classifier.settings import MEGABYTES_PER_VCPU
 from local.aws import BUCKET
 
 _SIZES = (1024, 1769, 3008)  # MB
 _STARTS = 5  # of each size
-_PHOTOS = 10  # after each start
+_REPEATS = 10  # of each kind of invocation, after each start
 # In Docker's default period of 100,000 microseconds, a photo is finished before its CPU share is used up.
 _CPU_PERIOD = 20_000
-_GIGABYTE_SECOND = 16.67e-6  # dollars, on x86 in us-east-1
 _IMAGE = "classifierfunction:latest"  # the name that SAM gives it
 _EMULATOR = "aws-lambda-rie-x86_64"
+_WARM_UPS = 1  # invocation of each kind before it is measured
+_FIGURES = Path(__file__).with_name("memory-sizes.json")
 _PAGE = Path(__file__).with_name("memory-sizes.md")
+
+Durations = dict[str, list[float]]  # seconds by kind of invocation
 
 
 def main() -> None:
@@ -42,18 +52,39 @@ def main() -> None:
     photos = draw_photos(parser.parse_args().build / "photos")
     emulator = Path(os.environ["EMULATOR"])
     aws = processes.MotoServer()
-    starts: dict[int, list[float]] = {size: [] for size in _SIZES}
-    photo_times: dict[int, list[float]] = {size: [] for size in _SIZES}
+    durations: dict[int, Durations] = {size: {} for size in _SIZES}
     try:
         for number in range(_STARTS):
             print(f"Measuring start {number + 1} of {_STARTS} of each size …", file=sys.stderr)
-            for size in _SIZES:
+            for size, measured in durations.items():
                 with _run_container(size, emulator, aws.endpoint) as url:
-                    starts[size].append(_measure_upload(url, aws, photos["JPEG, 400 px"]))
-                    photo_times[size] += [_measure_upload(url, aws, photos["JPEG, 12 MP"]) for _ in range(_PHOTOS)]
+                    for kind, seconds in _measure_container(url, aws, photos).items():
+                        measured.setdefault(kind, []).extend(seconds)
     finally:
         aws.stop()
-    _PAGE.write_text(_page(starts, photo_times), encoding="utf-8")
+    medians = {
+        str(size): {kind: round(statistics.median(seconds) * 1000, 1) for kind, seconds in measured.items()}
+        for size, measured in durations.items()
+    }
+    _FIGURES.write_text(json.dumps(medians, indent=2) + "\n", encoding="utf-8")
+    _PAGE.write_text(format_page(medians), encoding="utf-8")
+
+
+def _measure_container(url: str, aws: processes.MotoServer, photos: Mapping[str, Path]) -> Durations:
+    """Return the seconds of the cold start, and of each kind of invocation after it."""
+    cold_start = _measure_upload(url, aws, photos["JPEG, 400 px"])
+    stored = _put(aws, photos["JPEG, 400 px"])
+    _invoke(url, _bucket_event("ObjectCreated:Put", stored))
+    kinds = {
+        "upload": partial(_measure_upload, url, aws, photos["JPEG, 12 MP"]),
+        "status": partial(_measure_request, url, _status_event(stored), 200),
+        "announcement": partial(_measure_request, url, _announcement_event(), 201),
+        "expiry": partial(_measure_expiry, url, aws, photos["JPEG, 400 px"]),
+    }
+    durations = {"cold_start": [cold_start]}
+    for kind, measure in kinds.items():
+        durations[kind] = [measure() for _ in range(_WARM_UPS + _REPEATS)][_WARM_UPS:]
+    return durations
 
 
 @contextmanager
@@ -95,35 +126,99 @@ def _docker(*arguments: str) -> str:
 
 def _measure_upload(url: str, aws: processes.MotoServer, photo: Path) -> float:
     """Return the seconds from an upload's event to its answer, which the function gives after it writes the record."""
-    key = f"uploads/{uuid.uuid4().hex}.jpg"
-    aws.s3.put_object(Bucket=BUCKET, Key=key, Body=photo.read_bytes())
-    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
-    event: Any = {"Records": [record | {"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
-    started = time.perf_counter()
-    answer = requests.post(url, json=event, timeout=60).json()
-    seconds = time.perf_counter() - started
+    answer, seconds = _invoke(url, _bucket_event("ObjectCreated:Put", _put(aws, photo)))
     if [classification["status"] for classification in answer.get("classifications", [])] != ["SUCCEEDED"]:
         raise RuntimeError(f"The photo was not classified: {answer}")
     return seconds
 
 
-def _page(starts: dict[int, list[float]], photo_times: dict[int, list[float]]) -> str:
-    rows = []
-    for size in _SIZES:
-        start, photo = statistics.median(starts[size]), statistics.median(photo_times[size])
-        dollars = photo * size / 1024 * _GIGABYTE_SECOND * 1e6
-        rows.append([f"{size:,}", f"{start * 1000:,.0f}", f"{photo * 1000:.0f}", f"{dollars:.2f}"])
+def _measure_request(url: str, event: Any, status: int) -> float:
+    """Return the seconds of a request. Raise `RuntimeError` if its answer has another status."""
+    answer, seconds = _invoke(url, event)
+    if answer.get("statusCode") != status:
+        raise RuntimeError(f"The answer is not {status}: {answer}")
+    return seconds
+
+
+def _measure_expiry(url: str, aws: processes.MotoServer, photo: Path) -> float:
+    """Return the seconds of the event of a classified photo that the bucket's lifecycle rule has deleted."""
+    key = _put(aws, photo)
+    _invoke(url, _bucket_event("ObjectCreated:Put", key))
+    aws.s3.delete_object(Bucket=BUCKET, Key=key)
+    answer, seconds = _invoke(url, _bucket_event("LifecycleExpiration:Delete", key))
+    if answer.get("classifications") != []:
+        raise RuntimeError(f"The record was not removed: {answer}")
+    return seconds
+
+
+def _put(aws: processes.MotoServer, photo: Path) -> str:
+    """Upload the photo. Return its key."""
+    key = f"uploads/{uuid.uuid4().hex}/front.jpg"
+    aws.s3.put_object(Bucket=BUCKET, Key=key, Body=photo.read_bytes())
+    return key
+
+
+def _invoke(url: str, event: Any) -> tuple[Any, float]:
+    """Return the function's answer to the event, and the seconds until it came."""
+    started = time.perf_counter()
+    answer = requests.post(url, json=event, timeout=60).json()
+    return answer, time.perf_counter() - started
+
+
+def _bucket_event(name: str, key: str) -> Any:
+    record = {"eventSource": "aws:s3", "eventName": name}
+    return {"Records": [record | {"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
+
+
+def _status_event(key: str) -> Any:
+    photo_id = key.removeprefix("uploads/")
+    return _read_event("api_read_classification") | {"path": f"/classifications/{photo_id}"}
+
+
+def _announcement_event() -> Any:
+    files = [{"name": f"{number}.jpg", "content_type": "image/jpeg"} for number in range(LISTING)]
+    body = base64.b64encode(json.dumps({"files": files}).encode()).decode()
+    return _read_event("api_create_uploads") | {"body": body}
+
+
+def _read_event(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((processes.ROOT / "events" / f"{name}.json").read_text(encoding="utf-8"))
+    return event
+
+
+def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the page. `medians` has milliseconds by memory size and kind of invocation."""
+    gigabyte_second = read_prices().prices["lambda_gigabyte_seconds"].tiers[0].dollars
+    kinds = ("cold_start", "upload", "status", "announcement", "expiry")
+    rows = [
+        [
+            f"{int(size):,}",
+            *(f"{milliseconds[kind]:,.0f}" for kind in kinds),
+            f"{milliseconds['upload'] / 1000 * int(size) / 1024 * gigabyte_second * 1e6:.2f}",
+        ]
+        for size, milliseconds in medians.items()
+    ]
+    head = [
+        "MB",
+        "cold start, 400 px",
+        "upload, 12 megapixels",
+        "status",
+        f"announcement of {LISTING} photos",
+        "expired photo",
+        "dollars per million uploads",
+    ]
     return f"""# Memory sizes
 
 `make bench-container` measures these figures and writes this page. The image runs under Lambda's emulator, with the
 memory of each size and a proportional share of each {_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to
-1,769 MB). The events are S3's events of uploads. S3 and DynamoDB are moto's server on the same machine. Times are
-medians; the sizes are measured alternately.
+1,769 MB). S3 and DynamoDB are moto's server on the same machine. Times are medians in milliseconds. The sizes are
+measured alternately, and all but the cold starts are warm.
 
-{table(["MB", "cold start, 400 px: ms", "warm, 12 megapixels: ms", "dollars per million warm photos"], rows)}
+{table(head, rows)}
 
-On Lambda, a cold start gets more CPU time than its memory size includes, and Lambda has to load the image before the
-first one. The dollars are for GB-seconds only, at {_GIGABYTE_SECOND * 1e6:.2f} dollars per million GB-seconds.
+Uploads and expired photos are S3's events, the others requests: `GET /classifications/{{id}}` and `POST /uploads`. On
+Lambda, a cold start gets more CPU time than its memory size includes, and Lambda has to load the image before the first
+one. The dollars are for GB-seconds only, at {gigabyte_second * 1e6:.2f} dollars per million GB-seconds.
 """
 
 

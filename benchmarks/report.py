@@ -1,7 +1,6 @@
 """Write the measurements as a page with a plot."""
 
 import platform
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import matplotlib.pyplot as plt
 
 from benchmarks.batch import CLASSIFY_ONLY, CPU_TIME, INVOCATION
 from benchmarks.contenders import DECODE_ONLY, STAGES
+from benchmarks.markdown import table
 from benchmarks.timing import Durations, median_difference, median_milliseconds, median_ratio
 
 # Names of cold starts, which the page refers to.
@@ -161,12 +161,6 @@ def _local_rows(local_system: dict[str, Durations]) -> list[list[str]]:
         for photo, durations in local_system.items()
         for request, seconds in durations.items()
     ]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _processor_name() -> str:

@@ -49,7 +49,7 @@ def count_units(old: Item, new: Item, table: Mapping[str, Any]) -> Counter[tuple
     units: Counter[tuple[str, str]] = Counter()
     units["", new["id"]["S"]] = _units(max(item_size(old), item_size(new)))
     for index in table["GlobalSecondaryIndexes"]:
-        before, after = (_project(item, index, table) for item in (old, new))
+        before, after = (project(item, index, table) for item in (old, new))
         keys = [key["AttributeName"] for key in index["KeySchema"]]
         if before == after:
             continue
@@ -65,7 +65,7 @@ def _units(size: int) -> int:
     return math.ceil(size / _UNIT)
 
 
-def _project(item: Item, index: Mapping[str, Any], table: Mapping[str, Any]) -> Item:
+def project(item: Item, index: Mapping[str, Any], table: Mapping[str, Any]) -> Item:
     """Return the part of the item that is in the index. It is empty if the item lacks one of the keys."""
     keys = {key["AttributeName"] for key in index["KeySchema"]}
     if not keys <= item.keys():
