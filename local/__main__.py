@@ -6,6 +6,8 @@ import socket
 import sys
 from contextlib import suppress
 
+from local.rehearsal import FAULTS
+
 _HOST = "127.0.0.1"
 _MAX_PORT = 65535
 
@@ -20,12 +22,14 @@ def main() -> int:
     parser.add_argument("--port", default="8000", help="port of the API (default: 8000)")
     parser.add_argument("--aws-port", default="5000", help="port of S3, DynamoDB, SQS and EventBridge (default: 5000)")
     parser.add_argument("--log", default="plain", help='"plain" for a line for each photo, or "json" (default: plain)')
+    parser.add_argument("--fail", default="", help=f"rehearse a fault: {', '.join(FAULTS)}")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
         with suppress(KeyboardInterrupt):
-            _run(*parse_ports(arguments.port, arguments.aws_port), parse_log(arguments.log))
+            ports = parse_ports(arguments.port, arguments.aws_port)
+            _run(*ports, parse_log(arguments.log), parse_fail(arguments.fail))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 1
@@ -57,14 +61,21 @@ def parse_log(log: str) -> str:
     return log
 
 
-def _run(port: int, aws_port: int, log: str) -> None:
+def parse_fail(name: str) -> str | None:
+    """Return the name of the fault to rehearse, or None if the name is empty. Raise `UsageError`."""
+    if name and name not in FAULTS:
+        raise UsageError(f"FAIL must be one of {', '.join(FAULTS)}, not {name!r}.")
+    return name or None
+
+
+def _run(port: int, aws_port: int, log: str, fail: str | None) -> None:
     try:
         from local.function import FunctionError  # noqa: PLC0415 - imported here to report an incomplete installation
         from local.system import run  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"The installation is incomplete ({error}). Run: make clean run") from error
     try:
-        run(_HOST, port, aws_port, log)
+        run(_HOST, port, aws_port, log, fail)
     except FunctionError as error:
         raise UsageError(f"The function does not start: {': '.join(error.args)}") from error
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,6 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request
 
+from local.rehearsal import Middleware, pass_on
 from local.template import resource_properties
 
 if TYPE_CHECKING:
@@ -52,10 +54,13 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
-def start_server(host: str, port: int) -> BaseWSGIServer:
-    """Start S3, DynamoDB, SQS and EventBridge, in memory. They answer on `port` once this returns."""
+def start_server(host: str, port: int, middleware: Middleware = pass_on) -> BaseWSGIServer:
+    """Start S3, DynamoDB, SQS and EventBridge, in memory. They answer on `port` once this returns.
+
+    `middleware` can answer a request in their place.
+    """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request otherwise
-    application = _OneAtATime(DomainDispatcherApplication(create_backend_app))
+    application = partial(middleware, _OneAtATime(DomainDispatcherApplication(create_backend_app)))
     server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

@@ -33,7 +33,7 @@ def format_record(record: Any) -> str:
         return printable(_LINES[record["message"]].format_map(record))
     details = [f"{name}={record[name]}" for name in _DETAILS if name in record]
     error = record["exception"].strip().splitlines()[-1:] if "exception" in record else []
-    return printable(f"{record['level']}: {record['message']}: {', '.join([*details, *error])}")
+    return printable(": ".join(filter(None, [record["level"], record["message"], ", ".join([*details, *error])])))
 
 
 def printable(line: str) -> str:

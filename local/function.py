@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -11,16 +12,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from local.template import function_settings
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 class FunctionError(Exception):
     """The function raised an error or ended. The arguments are the error's type and message, as Lambda reports them."""
+
+
+class Invocable(Protocol):
+    """Answers events: the function, or what replaces it."""
+
+    def invoke(self, event: Any) -> Any:
+        """Return the answer. Raise `FunctionError` if there is none."""
 
 
 @dataclass
@@ -76,6 +86,18 @@ class Function:
             self._idle.get().end()
 
 
+class CrashingFunction:
+    """A function whose process dies at each event, as Lambda ends one that takes too much memory."""
+
+    def invoke(self, _: Any) -> NoReturn:
+        """Raise `FunctionError`."""
+        raise _exit_error()
+
+
+def _exit_error() -> FunctionError:
+    return FunctionError("Runtime.ExitError", "The function's process ended.")
+
+
 class _Environment:
     """A process with its own interpreter, clients and model. It is started again when it dies, as on Lambda."""
 
@@ -98,7 +120,7 @@ class _Environment:
             answer = json.loads(self._connection.recv())
         except (EOFError, ConnectionError):
             self._restart()
-            raise FunctionError("Runtime.ExitError", "The function's process ended.") from None
+            raise _exit_error() from None
         if "errorType" in answer:
             raise FunctionError(answer["errorType"], answer["errorMessage"])
         return answer["answer"]
@@ -125,6 +147,7 @@ def _serve(connection: "Connection[str, str]", settings: dict[str, str]) -> None
     """Answer events until the local system ends. Runs in the process of an execution environment."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
     os.environ.update(settings)
+    cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)  # so that metrics do not wait for other lines
     from classifier.app import lambda_handler  # noqa: PLC0415 - Powertools reads the environment while it is imported
 
     _load_model_quietly()

@@ -13,8 +13,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from local.function import Function, FunctionError
-from local.template import resource_properties
+from local.function import FunctionError, Invocable
+from local.lambda_log import print_line
+from local.template import paths_without_key, resource_properties
 
 _INVOCATIONS = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
 _MALFORMED = json.dumps(
@@ -24,10 +25,12 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  #
 _LARGEST_PAYLOAD = 6 * 1024 * 1024  # bytes of an event; Lambda's limit for synchronous invocations
 
 
-def make_gateway(function: Function, host: str, port: int, log: str) -> BaseWSGIServer:
+def make_gateway(
+    function: Invocable, host: str, port: int, log: str, *, throttles_clients: bool = False
+) -> BaseWSGIServer:
     """Return a server that listens but does not serve yet. Raise `OSError` if the port is in use.
 
-    Each request is logged if `log` is "json".
+    Each request is logged if `log` is "json". `throttles_clients` refuses the requests that need an API key.
     """
 
     @Request.application
@@ -35,6 +38,8 @@ def make_gateway(function: Function, host: str, port: int, log: str) -> BaseWSGI
         try:
             if request.method == "POST" and _INVOCATIONS.fullmatch(request.path):
                 return _invoke(request, function)
+            if throttles_clients and request.path not in paths_without_key():
+                return _gateway_error("THROTTLED", HTTPStatus.TOO_MANY_REQUESTS, proxy_event(request))
             return _request(request, function)
         except (HTTPException, OSError):  # the connection broke, or the body was malformed
             return Response(_MALFORMED, HTTPStatus.BAD_REQUEST, _HEADERS, content_type="application/json")
@@ -72,10 +77,10 @@ class _JsonLog(_NoLog):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's form
         # A request whose first line is malformed has neither method nor path.
         method, path = getattr(self, "command", None), getattr(self, "path", None)
-        print(json.dumps({"method": method, "path": path, "status": int(code)}), flush=True)
+        print_line(json.dumps({"method": method, "path": path, "status": int(code)}))
 
 
-def _request(request: Request, function: Function) -> Response:
+def _request(request: Request, function: Invocable) -> Response:
     event = proxy_event(request)
     if len(event["body"] or "") > _LARGEST_PAYLOAD:
         return _gateway_error("REQUEST_TOO_LARGE", 413, event)
@@ -132,7 +137,7 @@ def _gateway_error(kind: str, status: int, event: dict[str, Any]) -> Response:
     return Response(content, status, headers, content_type="application/json")
 
 
-def _invoke(request: Request, function: Function) -> Response:
+def _invoke(request: Request, function: Invocable) -> Response:
     """Invoke the function synchronously. As on AWS, an error of the function comes with status 200 and a header."""
     try:
         answer, headers = function.invoke(json.loads(request.get_data() or b"{}")), {}

@@ -3,6 +3,7 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from local.aws import (
     BUCKET,
@@ -15,32 +16,40 @@ from local.aws import (
     new_session,
     start_server,
 )
-from local.function import Function
+from local.function import CrashingFunction, Function, Invocable
 from local.gateway import make_gateway
+from local.lambda_log import LoggedFunction
+from local.rehearsal import FAULTS, MODEL, NO_FAULT, Fault
 from local.triggers import QueueTrigger
 
-_MODEL = Path(__file__).parent.parent / "model"
 _EXAMPLE = Path(__file__).parent / "t-shirt.jpg"
 _EXAMPLE_ID = "listing-42/front.jpg"  # the id in the files of `events/`
 
 
-def run(host: str, port: int, aws_port: int, log: str) -> None:
-    """Serve until Ctrl-C. `log` is "plain" or "json". Raise `FunctionError` if the function does not start."""
+def run(host: str, port: int, aws_port: int, log: str, fail: str | None) -> None:
+    """Serve until Ctrl-C, with the fault of the name `fail`. `log` is "plain" or "json".
+
+    Raise `FunctionError` if the function does not start.
+    """
+    fault = FAULTS[fail] if fail else NO_FAULT
     endpoint = f"http://{host}:{aws_port}"
     concurrency = os.cpu_count() or 1
     with ExitStack() as running:  # stops everything in reverse order
         bridge = bridge_address(aws_port)
         for address in filter(None, (host, bridge)):
-            running.callback(start_server(address, aws_port).shutdown)
-        function = Function(_function_environment(endpoint, log), concurrency)
+            running.callback(start_server(address, aws_port, fault.aws).shutdown)
+        settings = _function_environment(endpoint, log) | _fault_environment(fault, running)
+        function = Function(settings, concurrency)
         running.callback(function.stop)
         session = new_session()
         resources = create_resources(session, endpoint)
         function.warm_up()
-        _start_triggers(function, resources, concurrency, running)
+        logged = LoggedFunction(function, log)
+        bucket_function = LoggedFunction(CrashingFunction(), log) if fault.crashes_on_uploads else logged
+        _start_triggers(bucket_function, logged, resources, concurrency, running)
         session.client("s3", endpoint_url=endpoint).upload_file(str(_EXAMPLE), BUCKET, f"uploads/{_EXAMPLE_ID}")
-        gateway = make_gateway(function, host, port, log)
-        print(_welcome(f"http://{host}:{port}", endpoint, aws_port if bridge else None), flush=True)
+        gateway = make_gateway(logged, host, port, log, throttles_clients=fault.throttles_clients)
+        print(_welcome(f"http://{host}:{port}", endpoint, aws_port if bridge else None, fail), flush=True)
         gateway.serve_forever()
 
 
@@ -49,18 +58,31 @@ def _function_environment(endpoint: str, log: str) -> dict[str, str]:
         **environment(endpoint),
         "BUCKET_NAME": BUCKET,
         "TABLE_NAME": TABLE,
-        "MODEL_DIR": str(_MODEL),
+        "MODEL_DIR": str(MODEL),
         "ALLOW_LOOPBACK_URLS": "1",
         "CURSOR_KEY": "local",
         "EVENT_BUS": "default",
-        "POWERTOOLS_METRICS_DISABLED": "true",
+        "POWERTOOLS_METRICS_DISABLED": "false" if log == "json" else "true",
         "LOG": log,
     }
 
 
-def _start_triggers(function: Function, resources: Resources, concurrency: int, running: ExitStack) -> None:
-    queues = [(resources.uploads_url, resources.failures_url)] * concurrency + [(resources.failures_url, None)]
-    triggers = [QueueTrigger(function, resources.sqs, *urls) for urls in queues]
+def _fault_environment(fault: Fault, running: ExitStack) -> dict[str, str]:
+    """Return the settings by which the function fails. The folder of a broken model is deleted in the end."""
+    if fault.prepare_model is None:
+        return dict(fault.settings)
+    folder = running.enter_context(TemporaryDirectory())
+    fault.prepare_model(Path(folder))
+    return {**fault.settings, "MODEL_DIR": folder}
+
+
+def _start_triggers(
+    bucket_function: Invocable, function: Invocable, resources: Resources, concurrency: int, running: ExitStack
+) -> None:
+    """Invoke `bucket_function` with the bucket's events, and `function` with those that failed."""
+    bucket_queue = (bucket_function, resources.sqs, resources.uploads_url, resources.failures_url)
+    triggers = [QueueTrigger(*bucket_queue) for _ in range(concurrency)]
+    triggers.append(QueueTrigger(function, resources.sqs, resources.failures_url))
     for trigger in triggers:
         trigger.start()
         running.callback(trigger.join)
@@ -68,8 +90,9 @@ def _start_triggers(function: Function, resources: Resources, concurrency: int, 
         running.callback(trigger.stop)
 
 
-def _welcome(url: str, endpoint: str, bridge_port: int | None) -> str:
+def _welcome(url: str, endpoint: str, bridge_port: int | None, fail: str | None) -> str:
     bridge = f" (from containers: http://host.docker.internal:{bridge_port})" if bridge_port else ""
+    rehearsal = f"\nA rehearsal, {fail}: {FAULTS[fail].breaks} docs/rehearsal.md says what to do.\n" if fail else ""
     return f"""
 Running. Open {url} for the seller's page, or {url}/docs for the description of the API.
 S3, DynamoDB, SQS and EventBridge answer at {endpoint}{bridge}.
@@ -88,4 +111,4 @@ Read its classification (PENDING for the first second):
 $ curl {url}/classifications/new.jpg
 
 All data is in memory. Ctrl-C stops the system and deletes it. This window shows a line for each photo:
-"""
+{rehearsal}"""

@@ -54,6 +54,16 @@ def resource_properties(logical_id: str) -> dict[str, Any]:
     return properties
 
 
+@cache
+def paths_without_key() -> frozenset[str]:
+    """Return the paths of the API that need no API key."""
+    events = resource_properties("ClassifierFunction")["Events"].values()
+    without_key = [
+        event["Properties"] for event in events if event["Properties"].get("Auth") == {"ApiKeyRequired": False}
+    ]
+    return frozenset(properties["Path"] for properties in without_key)
+
+
 def function_settings() -> FunctionSettings:
     """Return the settings of the function, with the default of each parameter."""
     function = resource_properties("ClassifierFunction")

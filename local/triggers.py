@@ -9,11 +9,11 @@ import logging
 import threading
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.function import FunctionError
+from local.function import FunctionError, Invocable
 from local.template import function_settings
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 logger = logging.getLogger(__name__)
-
-
-class Invocable(Protocol):
-    """Answers events: the function, or a test's replacement."""
-
-    def invoke(self, event: Any) -> Any:
-        """Return the answer. Raise `FunctionError` if there is none."""
 
 
 class QueueTrigger:

@@ -21,10 +21,10 @@ from tests.support.paths import ROOT
 TIMEOUT = 20  # seconds; a photo takes much less than one, but more on a loaded machine
 
 
-def start(port: int, aws_port: int, output: Path) -> "subprocess.Popen[bytes]":
-    """Start a local system on these ports that writes its output to the file."""
+def start(port: int, aws_port: int, output: Path, *options: str) -> "subprocess.Popen[bytes]":
+    """Start a local system on these ports, with further options, that writes its output to the file."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
-    command = [sys.executable, "-m", "local", "--port", str(port), "--aws-port", str(aws_port)]
+    command = [sys.executable, "-m", "local", "--port", str(port), "--aws-port", str(aws_port), *options]
     # A shell's background job ignores Ctrl-C, and its child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("wb") as log:

@@ -1,11 +1,12 @@
 """What `make run` prints, and what it says about ports that it cannot use."""
 
+import re
 import socket
 from typing import Any
 
 import pytest
 
-from local.__main__ import UsageError, parse_log, parse_ports
+from local.__main__ import UsageError, parse_fail, parse_log, parse_ports
 from local.console import format_record
 from tests.support.ports import free_port
 
@@ -38,6 +39,7 @@ CLASSIFIED = {"message": "classified", "id": "a.jpg", "label": "hat", "confidenc
             },
             "ERROR: A message failed: task_id=1, ValueError: 1",
         ),
+        ({"message": "No object.", "level": "WARNING"}, "WARNING: No object."),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -87,6 +89,18 @@ def test_another_form_of_the_log_gets_a_sentence() -> None:
         parse_log("xml")
 
     assert str(raised.value) == "LOG must be plain or json, not 'xml'."
+
+
+@pytest.mark.parametrize(("name", "fault"), [("bucket-slow", "bucket-slow"), ("", None)])
+def test_a_fault_has_a_name_and_is_not_necessary(name: str, fault: str | None) -> None:
+    assert parse_fail(name) == fault
+
+
+def test_an_unknown_fault_gets_a_sentence_with_the_known_ones() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_fail("fire")
+
+    assert re.fullmatch(r"FAIL must be one of table-throttled, .*, clients-throttled, not 'fire'\.", str(raised.value))
 
 
 def test_a_plain_line_has_no_characters_that_falsify_it() -> None:
