@@ -26,17 +26,18 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate bench \
-  bench-container screenshots lock clean docker data
+  bench-container costs screenshots lock clean docker data
 
 ##@ Run
 
-run: $(VENV)/.local ## Start the whole system on this machine; PORT=, AWS_PORT= and LOG=json change it
-	@exec $(VENV)/bin/python -m local --port "$(PORT)" --aws-port "$(AWS_PORT)" $(if $(LOG),--log "$(LOG)")
+run: $(VENV)/.local ## Start the whole system on this machine; PORT=, AWS_PORT=, LOG=json and FAIL=name change it
+	@exec $(VENV)/bin/python -m local --port "$(PORT)" --aws-port "$(AWS_PORT)" $(if $(LOG),--log "$(LOG)") \
+	  $(if $(FAIL),--fail "$(FAIL)")
 
 ##@ Test
 
 test: $(VENV)/.tests $(AWS_CLI_VENV)/.aws-cli ## Run the tests that need only Python
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and the checks of the template
 	$(VENV)/bin/ruff check
@@ -84,6 +85,10 @@ bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the ima
 	$(SAM_VENV)/bin/sam build
 	EMULATOR=$$($(SAM_VENV)/bin/python -c 'import samcli.local as s; print(s.__path__[0])')/rapid/aws-lambda-rie-x86_64 \
 	  $(TRAINING_VENV)/bin/python -m benchmarks.memory_sizes
+
+costs: $(VENV)/.tests ## Compute costs and limits from measured figures and benchmarks/prices.toml, into docs/operations.md
+	$(VENV)/bin/python -m benchmarks.usage
+	$(VENV)/bin/python -m benchmarks.costs
 
 ##@ Maintain
 

@@ -79,12 +79,12 @@ def report(event: dict[str, Any], release: Release) -> None:
         status = "Succeeded"
     except Exception:  # CodeDeploy has to know, whatever it is
         logger.exception("The new version failed its check", version=release.version)
+    logger.info("The new version was checked", version=release.version, status=status)
     release.codedeploy.put_lifecycle_event_hook_execution_status(
         deploymentId=event["DeploymentId"],
         lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
         status=status,
     )
-    logger.info("The new version was checked", version=release.version, status=status)
 
 
 def check(release: Release) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import requests
 from samtranslator.yaml_helper import yaml_parse
 
 from classifier.description import Description
-from tests.deploy.replacements import RIE, replace
+from tests.deploy.replacements import HANDLER, RIE, replace
 from tests.support.drawings import photo
 from tests.support.local_system import wait_until
 from tests.support.paths import ROOT
@@ -28,16 +29,17 @@ from tests.support.ports import free_port
 SAM, AWS_CLI, EMULATOR_PYTHON = (Path(os.environ[name]).absolute() for name in ("SAM", "AWS_CLI", "EMULATOR_PYTHON"))
 STACK = "clothes-classifier"  # of samconfig.toml
 IMAGE = "classifierfunction:latest"  # SAM's name for it
-HANDLER = "classifier.app.lambda_handler"
 LABELS = Description.read(ROOT / "model").labels
 # The function fetches from public addresses alone, so this network on this machine has some; nothing is routed there.
 PUBLIC_SUBNET, PHOTO_URL = "11.11.11.0/24", "http://photos.example/pants.jpg"
-PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+DOMAIN = "photos.shop.example"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 
 
-def block(start: str) -> str:
+def block(start: str, page: str = "deploy") -> str:
     """Return the commands of the page's block that begins so."""
-    (found,) = re.findall(rf"```sh\n( *{re.escape(start)}.*?)```", PAGE, re.DOTALL)
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"```sh\n( *{re.escape(start)}.*?)```", text, re.DOTALL)
     return str(found)
 
 
@@ -80,7 +82,7 @@ class Cloud:
         """Return the JSON that a command of the AWS CLI prints."""
         return json.loads(self.run(f"aws {command} --output json") or "null")
 
-    def deploy(self, *overrides: str, break_it: bool = False) -> str:
+    def deploy(self, *overrides: str, break_it: bool = False, environment: str = "default") -> str:
         """Deploy the built template with the replacements. `break_it` adds a resource that cannot be made."""
         built = self.checkout / ".aws-sam" / "build"
         template = replace(yaml_parse((built / "template.yaml").read_text(encoding="utf-8")))
@@ -99,7 +101,7 @@ class Cloud:
         options = f"--parameter-overrides {' '.join(overrides)}" if overrides else ""
         return self.run(
             f"sam deploy --template-file .aws-sam/build/replaced.json --config-file {self.checkout}/emulator.toml"
-            f" --no-confirm-changeset --no-fail-on-empty-changeset {options}",
+            f" --config-env {environment} --no-confirm-changeset --no-fail-on-empty-changeset {options}",
             check=not break_it,
         )
 
@@ -233,16 +235,43 @@ def live_configuration(cloud: Cloud) -> Any:
 def test_a_changed_parameter_reaches_the_alias(cloud: Cloud) -> None:
     before = live_configuration(cloud)
 
-    cloud.deploy("MemorySize=2048", "ReviewThreshold=0.9", "LogLevel=DEBUG")
+    changed = ("MemorySize=2048", "ReviewThreshold=0.9", "LogLevel=DEBUG", "IndexShards=4")
+    cloud.deploy(*changed, f"DomainName={DOMAIN}", f"CertificateArn={CERTIFICATE}")
 
     after = live_configuration(cloud)
     assert after["Version"] != before["Version"]
     assert after["MemorySize"] == 2048
     assert after["Environment"]["Variables"]["REVIEW_THRESHOLD"] == "0.9"
     assert after["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
+    assert after["Environment"]["Variables"]["INDEX_SHARDS"] == "4"
+
+
+def test_a_domain_of_one_s_own_serves_the_page_with_a_working_api(cloud: Cloud) -> None:
+    """It was set by the update before.
+
+    The emulator says in `requestContext.path` that the path begins with the stage. API Gateway does so only without
+    such a domain. So links begin with the stage here, and they work there too.
+    """
+    key = cloud.run(cloud.script(block("   STACK="), "echo $KEY")).split()[-1]
+    headers = {"Host": DOMAIN, "x-api-key": key}
+    page = requests.get(f"{cloud.url}/", headers={"Host": DOMAIN}, timeout=30).text
+    (prefix,) = re.findall(r'<meta name="api" content="(.*?)">', page)
+
+    uploaded = requests.get(f"{cloud.url}{prefix}/classifications/listing-42/front.jpg", headers=headers, timeout=30)
+    body = (cloud.checkout / "local" / "t-shirt.jpg").read_bytes()
+    image = headers | {"Content-Type": "image/jpeg"}
+    sent = requests.post(f"{cloud.url}/predict", body, headers=image, timeout=30)
+    followed = requests.get(cloud.url + sent.headers["Location"], headers=headers, timeout=30)
+
+    assert requests.head(f"{cloud.url}/health", headers={"Host": DOMAIN}, timeout=30).status_code == 200
+    assert requests.get(f"{cloud.url}/model", headers={"Host": DOMAIN}, timeout=30).status_code == 403
+    assert requests.get(f"{cloud.url}/model", headers=headers, timeout=30).status_code == 200
+    assert followed.status_code == 200, followed.text
+    assert uploaded.json()["label"] == followed.json()["label"] == "t-shirt"
 
 
 def test_an_update_keeps_the_records(cloud: Cloud) -> None:
+    """Also those that were written with more shards."""
     cloud.deploy()
 
     printed = cloud.run(
@@ -252,6 +281,146 @@ def test_an_update_keeps_the_records(cloud: Cloud) -> None:
     )
 
     assert '"label": "t-shirt"' in printed
+
+
+def test_the_release_check_lets_the_new_version_pass(cloud: Cloud) -> None:
+    """It is invoked as CodeDeploy does. The emulator has no CodeDeploy that could be told the result."""
+    event = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
+    (cloud.checkout / "hook.json").write_text(json.dumps(event))
+    invoke = (
+        f"aws lambda invoke --function-name CodeDeployHook_{STACK} --payload fileb://hook.json --cli-read-timeout 200 "
+        "--log-type Tail --query LogResult --output text check.json | base64 --decode"
+    )
+
+    printed = cloud.run(invoke)
+
+    assert '"status":"Succeeded"' in printed, printed
+    left = cloud.run(cloud.script(block("   STACK="), "aws dynamodb scan --table-name $TABLE --query 'Items[].id.S'"))
+    assert "listing-42/front.jpg" in left
+
+
+def test_the_alias_moves_back_to_an_older_version(cloud: Cloud) -> None:
+    newest = live_configuration(cloud)["Version"]
+    older = str(int(newest) - 1)
+    move = block("aws lambda update-alias").replace("41", older)
+
+    printed = cloud.run("\n".join([block("   STACK="), block("FUNCTION="), move]))
+
+    assert {newest, older} <= set(re.findall(r"^(\d+)\s", printed, re.MULTILINE))
+    assert live_configuration(cloud)["Version"] == older
+
+
+def test_staging_is_a_stack_of_its_own_with_its_parameters(cloud: Cloud) -> None:
+    printed = cloud.deploy(environment="staging")
+
+    assert f"Successfully created/updated stack - {STACK}-staging" in printed
+    stack = cloud.aws(f"cloudformation describe-stacks --stack-name {STACK}-staging")["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    function = cloud.aws(f"lambda get-function-configuration --function-name {outputs['FunctionArn']}")
+    assert outputs["ApiUrl"].endswith("/staging")
+    assert outputs["BucketName"].startswith(f"{STACK}-staging-uploads-")
+    assert function["Environment"]["Variables"]["RETENTION_DAYS"] == "30"
+    cloud.run(f"sam delete --no-prompts --stack-name {STACK}-staging --config-file {cloud.checkout}/emulator.toml")
+    cloud.run(f"aws s3 rb --force s3://{outputs['BucketName']}")
+    cloud.run(f"aws dynamodb delete-table --table-name {outputs['TableName']}")
+
+
+OPERATIONS = "operations"
+
+
+def test_a_deleted_record_comes_back_from_the_point_in_time_recovery(cloud: Cloud) -> None:
+    """The emulator keeps no earlier states, so the record is deleted between the restore and the copy."""
+    restore = block("TABLE=$(output TableName) BUCKET", OPERATIONS).replace("python3", sys.executable)
+    delete = (
+        'aws dynamodb delete-item --table-name $TABLE --key \'{"id": {"S": "listing-42/front.jpg"}}\'\n'
+        f"{sys.executable} docs"
+    )
+
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            restore.replace(f"{sys.executable} docs", delete),
+            'curl --fail --header "x-api-key: $KEY" $API/classifications/listing-42/front.jpg',
+        )
+    )
+
+    assert re.search(r"^1 copied", printed, re.MULTILINE), printed
+    assert '"label": "t-shirt"' in printed
+
+
+def test_a_new_key_replaces_one_that_others_have(cloud: Cloud) -> None:
+    """The emulator still accepts a key that is disabled by this command."""
+    status = 'curl --silent --output /dev/null --write-out "%{http_code}\\n" --header "x-api-key: $KEY" $API/model'
+    disabled = "aws apigateway get-api-key --api-key $(resource ApiApiKey) --query enabled --output text"
+    new_key = block("NEW_KEY=", OPERATIONS).replace("aws apigateway get-api-key", "KEY=$(aws apigateway get-api-key")
+
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            block("aws apigateway update-api-key", OPERATIONS),
+            disabled,
+            f"{new_key.rstrip()})",
+            status,
+            block("aws apigateway update-api-key", OPERATIONS).replace("false", "true"),
+        )
+    )
+
+    assert re.findall(r"^(?:\d{3}|true|false)$", printed.lower(), re.MULTILINE) == ["false", "200"]
+
+
+def test_an_older_version_answers_when_it_is_woken(cloud: Cloud) -> None:
+    wake = block("VERSION=", OPERATIONS).replace("41", live_configuration(cloud)["Version"])
+
+    printed = cloud.run("\n".join([block("   STACK="), wake, "cat health.json"]))
+
+    assert "Active" in printed
+    assert '\\"status\\": \\"ok\\"' in printed
+
+
+def test_the_function_stops_and_goes_on(cloud: Cloud) -> None:
+    """The emulator does not limit the concurrency. It only keeps the setting."""
+    read = "aws lambda get-function-concurrency --function-name $(resource ClassifierFunction) --output text"
+
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            block("  aws lambda put-function-concurrency", "oncall"),
+            read,
+            block("  aws lambda delete-function-concurrency", "oncall"),
+            f"echo left: $({read})",
+        )
+    )
+
+    assert re.search(r"^0$", printed, re.MULTILINE)
+    assert printed.splitlines()[-1] in {"left:", "left: None"}
+
+
+def test_the_photos_of_a_seller_are_erased(cloud: Cloud) -> None:
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            block("aws s3 rm", OPERATIONS),
+            'sleep 8; curl --silent --header "x-api-key: $KEY" $API/batches/listing-42',
+            "aws s3 cp local/t-shirt.jpg s3://$BUCKET/uploads/listing-42/front.jpg",
+        )
+    )
+
+    assert '"code": "not_found"' in printed
+
+
+def test_the_record_of_a_request_is_erased(cloud: Cloud) -> None:
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            'curl --silent --dump-header headers --output /dev/null --header "x-api-key: $KEY" '
+            "--header 'Content-Type: image/jpeg' --data-binary @local/t-shirt.jpg $API/predict",
+            "ID=$(grep -i ^location: headers | tr -d '\\r'); ID=${ID##*/}",
+            block("aws dynamodb delete-item", OPERATIONS).replace("ID OF THE CLASSIFICATION", "'$ID'"),
+            'curl --silent --header "x-api-key: $KEY" $API/classifications/$ID',
+        )
+    )
+
+    assert '"code": "not_found"' in printed
 
 
 def test_one_function_without_a_stack_returns_ten_scores(cloud: Cloud, photo_network: str) -> None:

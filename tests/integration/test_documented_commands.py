@@ -34,6 +34,10 @@ AWS_ACCOUNT = "needs an AWS account"
 EMULATOR = "needs Docker and an AWS account; tests/deploy/test_deploy.py runs it on an emulator"
 NOT_HERE = {
     ("README.md", "make run"): "starts the local system, as tests/support/local_system.py does for this test",
+    (
+        "rehearsal.md",
+        "make run",
+    ): "starts a local system with a fault; tests/integration/test_rehearsal.py starts them all",
     ("README.md", "sam build"): "needs Docker and an AWS account; tests/container/test_container.py builds and invokes",
     ("README.md", "git clone"): "needs the internet and hours; tests/training/test_train.py trains on a few photos",
     ("deploy.md", "sam build"): "needs Docker and an AWS account; tests/container/test_container.py builds and invokes",
@@ -51,12 +55,30 @@ NOT_HERE = {
     ("deploy.md", "curl --header 'Content"): "needs an AWS account: no emulator here has this kind of integration",
     ("deploy.md", "aws s3 rb"): AWS_ACCOUNT,
     ("operations.md", "STACK="): AWS_ACCOUNT,
+    ("oncall.md", "aws lambda put-function-concurrency"): EMULATOR,
+    ("oncall.md", "aws lambda delete-function-concurrency"): EMULATOR,
     ("operations.md", "aws sqs start-message-move-task"): AWS_ACCOUNT,
     ("operations.md", "ACCOUNT="): AWS_ACCOUNT,
+    ("operations.md", "TABLE=$(output TableName) BUCKET="): EMULATOR,
+    (
+        "operations.md",
+        "TABLE=$(output TableName)\n",
+    ): "needs an AWS account: no emulator here has backups of deleted tables",
+    ("operations.md", "aws apigateway get-api-key"): EMULATOR,
+    ("operations.md", "NEW_KEY="): EMULATOR,
+    ("operations.md", "aws apigateway update-api-key"): EMULATOR,
+    ("operations.md", "aws s3 rm"): EMULATOR,
+    ("operations.md", "aws dynamodb delete-item"): EMULATOR,
+    ("operations.md", "KEY_ID="): AWS_ACCOUNT,
+    ("operations.md", "VERSION="): EMULATOR,
+    ("operations.md", "aws lambda get-account-settings"): AWS_ACCOUNT,
 }
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
 # Calls that moto does not have. For these the AWS CLI checks its arguments only.
-NOT_IN_MOTO = ("deploy stop-deployment", "s3control create-job", "sqs start-message-move-task")
+NOT_IN_MOTO = (
+    *("deploy stop-deployment", "s3control create-job", "sqs start-message-move-task"),
+    *("apigateway update-usage", "lambda get-account-settings", "service-quotas request-service-quota-increase"),
+)
 
 TOOLS = ("bash", "sh", "cat", "chmod", "cp", "curl", "head", "ls", "mkdir", "rm", "sed", "sleep", "tail")
 AWS_CLI = Path(os.environ.get("AWS_CLI") or f"{sys.prefix}-aws-cli/bin/aws")
@@ -320,6 +342,7 @@ def create_stack(system: System) -> None:
     }
     resources = {
         "ApiApiKey": key,
+        "ApiUsagePlan": "plan",
         "ClassifierFunction": function,
         "ServerlessDeploymentApplication": "application",
         "ClassifierFunctionDeploymentGroup": "group",

@@ -15,6 +15,7 @@ from classifier.errors import InvalidRequest
 from classifier.services import Services
 from local.aws import Resources
 from local.function import Context
+from local.template import resource_properties
 from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, photo
@@ -277,3 +278,9 @@ def test_another_error_is_raised_as_it_is_beside_an_emulator(
 
     with pytest.raises(InvalidRequest):
         invoke({"unknown": "event"})
+
+
+def test_the_daily_request_that_keeps_the_function_active_is_answered(services: Services) -> None:
+    event = json.loads(resource_properties("ClassifierFunction")["Events"]["StayActive"]["Properties"]["Input"])
+
+    assert handle(event, services)["statusCode"] == 200

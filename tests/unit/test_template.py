@@ -189,17 +189,58 @@ def alarms() -> dict[str, Any]:
     }
 
 
-def test_every_alarm_has_an_action_a_place_on_the_dashboard_and_documentation() -> None:
+def test_every_alarm_has_a_place_on_the_dashboard_and_documentation() -> None:
     dashboard = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     operations = (ROOT / "docs" / "operations.md").read_text()
 
-    assert len(alarms()) == 12
+    assert len(alarms()) == 14
     for name, alarm in alarms().items():
-        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
         assert alarm["TreatMissingData"] == "notBreaching", "hours without uploads are normal"
         assert "docs/operations.md" in alarm["AlarmDescription"]
         assert f"${{{name}.Arn}}" in dashboard
         assert f"### {name}\n" in operations
+
+
+def test_every_alarm_has_one_severity_which_the_pages_say() -> None:
+    """The topic is the severity: one for pages, one for tickets."""
+    on_call = (ROOT / "docs" / "oncall.md").read_text()
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    severities = {"AlarmTopic": "page", "TicketTopic": "ticket"}
+
+    for name, alarm in alarms().items():
+        (action,) = alarm["AlarmActions"]
+        severity = severities[action["Ref"]]
+        assert alarm.get("OKActions", [action]) == [action]
+        assert f"| [{name}](operations.md#{name.lower()}) | {severity} |" in on_call
+        assert f"### {name}\n{severity.title()}. " in operations
+    assert on_call.count("(operations.md#") >= len(alarms())
+
+
+def test_the_gateway_s_throttled_requests_are_counted_for_this_stack() -> None:
+    """API Gateway has no metric for them. The metric filter reads the access log."""
+    filter_ = RESOURCES["ApiThrottles"]["Properties"]
+    (metric,) = filter_["MetricTransformations"]
+    log_line = json.loads(access_log_format())
+
+    assert filter_["LogGroupName"] == {"Ref": "ApiLogs"}
+    assert filter_["FilterPattern"] == '{ $.status = "429" }'
+    assert log_line["status"] == "$context.status"
+    assert metric["Dimensions"] == [{"Key": "service", "Value": "$.service"}]
+    assert log_line["service"] == "${AWS::StackName}"
+    assert log_line["error_type"] == "$context.error.responseType"
+
+
+def access_log_format() -> str:
+    return str(RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"]["Fn::Sub"])
+
+
+def test_the_function_is_invoked_each_day_so_that_lambda_keeps_it_active() -> None:
+    """With a request that the function answers."""
+    schedule = FUNCTION["Events"]["StayActive"]["Properties"]
+    event = json.loads(schedule["Input"])
+
+    assert schedule["Schedule"] == "rate(1 day)"
+    assert (event["httpMethod"], event["path"]) == ("GET", "/health")
 
 
 def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
@@ -209,7 +250,7 @@ def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_alarms_on_photos_watch_metrics_that_the_function_emits() -> None:
     """The metrics' service name is the stack's name, which the template sets."""
-    emitted = {"PhotosFailed", "PhotosForReview", "Failed"}
+    emitted = {"PhotosFailed", "PhotosForReview", "SellersAgreed", "Failed"}
     code = SOURCES["telemetry"]
     watched = [
         metric
@@ -219,7 +260,7 @@ def test_alarms_on_photos_watch_metrics_that_the_function_emits() -> None:
     ]
 
     assert '_NAMESPACE = "ClothesClassifier"' in code
-    assert {metric["MetricName"] for metric in watched} == emitted
+    assert {metric["MetricName"] for metric in watched} == emitted | {"ThrottledRequests"}
     assert all(f'"{name}"' in code for name in emitted)
     assert VARIABLES["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
     for metric in watched:
@@ -279,7 +320,6 @@ def test_every_log_group_has_the_retention_of_the_parameter() -> None:
     assert groups == {"FunctionLogs", "ApiLogs"}
     for name in groups:
         assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    assert json.loads(RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"])
 
 
 def test_a_batch_job_can_invoke_the_live_alias_and_cannot_access_photos() -> None:
