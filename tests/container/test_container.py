@@ -166,7 +166,8 @@ def test_the_image_contains_only_what_the_function_uses(python: str) -> None:
         *package.glob("pages/*.html"),
     ]
     code = {f"/var/task/classifier/{path.relative_to(package)}" for path in files}
-    model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json")}
+    known = [f"known/{path.name}" for path in (ROOT / "model" / "known").glob("*.jpg")]
+    model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json", *known)}
     assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt"}
     named = {package["name"] for package in json.loads(packages)}
     assert not named & {"tensorflow", "keras", "moto", "pytest", "scikit-learn"}
