@@ -27,7 +27,8 @@ _STATUS_REQUESTS = 2  # for each photo
 # How many invocations of each kind a photo causes. In the end, as many photos expire as arrive.
 _INVOCATIONS = {"announcement": 1 / LISTING, "upload": 1, "status": _STATUS_REQUESTS, "expiry": 1}
 _REQUESTS = ("announcement", "status")  # the others are events of S3
-_PEAK = 10  # times the mean
+_PEAK = 10  # times the mean, in the busiest seconds
+_BUSY_DAY = 2  # times the mean
 _GIGABYTE = 2**30
 _DAY = 86_400  # seconds
 _MONTH_DAYS = 365 / 12
@@ -97,7 +98,7 @@ class Line:
 class Limit:
     """A limit of AWS or of the template, and the photos per second at which it is reached.
 
-    `of_mean`: it limits the mean of a day, not the peak. `gives_out` is False if a steady load above it does no harm
+    `of_day`: it limits the sum of a day, not the peak. `is_harmful` is False if a steady load above it does no harm
     with the template's defaults.
     """
 
@@ -106,8 +107,8 @@ class Limit:
     use: str
     photos_per_second: float
     remedy: str
-    of_mean: bool = False
-    gives_out: bool = True
+    of_day: bool = False
+    is_harmful: bool = True
 
 
 @cache
@@ -237,7 +238,7 @@ def _line(name: str, price: str, amount: float) -> Line:
 
 
 def find_limits() -> list[Limit]:
-    """Return all limits with the template's defaults in a new account, in the order in which they give out."""
+    """Return all limits with the template's defaults in a new account, in the order in which they are reached."""
     limits = [*_template_limits(), *_lambda_limits(), *_dynamodb_limits(), *_other_limits()]
     return sorted(limits, key=lambda limit: limit.photos_per_second)
 
@@ -250,7 +251,7 @@ def _template_limits() -> list[Limit]:
         Limit(
             *("`RequestsPerDay`", f"{per_day:,} requests a day of an API key", use),
             *(per_day / _DAY / requests, more_keys),
-            of_mean=True,
+            of_day=True,
         ),
         Limit(
             *("`RequestsPerSecond`", f"{per_second:,} requests per second of all API keys together", use),
@@ -269,7 +270,7 @@ def _lambda_limits() -> list[Limit]:
         _limit("Lambda's concurrency in a new account", new, photo.function_seconds, seconds),
         _limit("requests to Lambda", _request_quota(usual), photo.requests, requests),
         _limit("Lambda's concurrency", usual, photo.function_seconds, seconds),
-        replace(growth, remedy="nothing; `ProvisionedConcurrency` before a known peak", gives_out=False),
+        replace(growth, remedy="nothing; `ProvisionedConcurrency` before a known peak", is_harmful=False),
     ]
 
 
@@ -301,7 +302,7 @@ def _dynamodb_limits() -> list[Limit]:
 def last_limit() -> Limit:
     """Return the one limit on photos that neither AWS nor a parameter of the template raises."""
     limit = _partition_limit(read_parameter("IndexShards", "MaxValue"))
-    return replace(limit, remedy="nothing; deploy more stacks", gives_out=False)
+    return replace(limit, remedy="nothing; deploy more stacks", is_harmful=False)
 
 
 def _partition_limit(shards: int) -> Limit:
@@ -325,8 +326,8 @@ def _other_limits() -> list[Limit]:
     return [
         _limit("requests to API Gateway", quotas["api_gateway_requests"], photo.requests, requests),
         *(replace(limit, remedy=split) for limit in prefixes),
-        replace(traces, remedy="nothing; only traces are lost", gives_out=False),
-        replace(events, remedy="EventBridge's quota of `PutEvents`", gives_out=False),
+        replace(traces, remedy="nothing; only traces are lost", is_harmful=False),
+        replace(events, remedy="EventBridge's quota of `PutEvents`", is_harmful=False),
     ]
 
 
@@ -337,11 +338,11 @@ def _limit(name: str, quota: Quota, amount: float, use: str) -> Limit:
 
 
 def find_exceeded(mean: float) -> list[Limit]:
-    """Return the limits that give out at this mean of photos per second and at its peak, in their order."""
+    """Return the limits that are reached at this mean of photos per second, its busiest day and its peak, in order."""
     return [
         limit
         for limit in find_limits()
-        if limit.gives_out and (mean if limit.of_mean else mean * _PEAK) > limit.photos_per_second
+        if limit.is_harmful and mean * (_BUSY_DAY if limit.of_day else _PEAK) > limit.photos_per_second
     ]
 
 
@@ -363,13 +364,16 @@ def format_sections() -> str:
     capacity = [
         "## Capacity",
         _fill(
-            """These limits give out in this order, with the template's defaults, in a new account, and with the photos
-            of the section above. `RequestsPerDay` limits the mean of a day, the others each second. S3 deletes expired
+            """These limits are reached in this order, with the template's defaults, in a new account, and with the
+            photos of the section above. `RequestsPerDay` limits a whole day, the others each second. S3 deletes expired
             photos once a day; their events wait in Lambda's queue while a limit is reached."""
         ),
         _limit_table(),
         _fill(_quota_notes()),
-        _fill(f"The same by photos a month, with peaks of {_PEAK} times the mean:"),
+        _fill(
+            f"""The same by photos a month. The busiest second has {_PEAK} times the mean, and the busiest day
+            {_BUSY_DAY} times the mean:"""
+        ),
         _size_table(),
         _fill(_shards()),
     ]
@@ -399,7 +403,8 @@ def _cost_notes() -> str:
     storage = next(line.dollars for line in bill(many) if line.price is prices["s3_storage"])
     events = prices["events"].cost(many)
     return f"""Most of the cost is the storage of photos, which `RetentionDays` limits:
-        {storage / total(many) * 100:.0f} % at {many:,} photos a month. Cold starts cost little: if each invocation for
+        {storage / total(many) * 100:.0f} % at {many:,} photos a month. The first month costs no more than with
+        `RetentionDays={SHORT_RETENTION_DAYS}`. Cold starts cost little: if each invocation for
         {few:,} photos were one, Lambda would cost {_format_dollars(cold_starts)} dollars. `PublishEvents` adds
         {_format_dollars(events)} dollars at {many:,} photos. Each kind of invocation takes this:"""
 
@@ -449,7 +454,7 @@ def _limit_table() -> str:
 
 def _size_table() -> str:
     head = ["photos a month", "mean per second", "peak per second", "requests per second at the peak"]
-    head += ["concurrent executions", "gives out with the defaults, in this order", "remains when all these are raised"]
+    head += ["concurrent executions", "reached with the defaults, in this order", "remains when all these are raised"]
     return table(head, [_size_row(photos) for photos in SIZES])
 
 
@@ -469,7 +474,7 @@ def _size_row(photos: int) -> list[str]:
 def _describe_first_limit(mean: float) -> str:
     """Return which limit is the first one, and how much of it is used."""
     first = find_limits()[0]
-    return f"none; {mean / first.photos_per_second * 100:.2g} % of {first.name} are used"
+    return f"none; the busiest day uses {mean * _BUSY_DAY / first.photos_per_second * 100:.2g} % of {first.name}"
 
 
 def _quota_notes() -> str:

@@ -77,7 +77,7 @@ class _JsonLog(_NoLog):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's form
         # A request whose first line is malformed has neither method nor path.
         method, path = getattr(self, "command", None), getattr(self, "path", None)
-        print_line(json.dumps({"method": method, "path": path, "status": int(code)}))
+        print_line(json.dumps({"api_key": "local", "method": method, "path": path, "status": int(code)}))
 
 
 def _request(request: Request, function: Invocable) -> Response:

@@ -194,7 +194,7 @@ class Records:
 
         They keep the index's sort key: a list goes on from there, whatever has changed since.
         """
-        records = self._read_items([key["id"] for key in keys])
+        records = self._read_items(list(dict.fromkeys(key["id"] for key in keys)))
         return [{**records[key["id"]], SORT_KEY: key[SORT_KEY]} for key in keys if key["id"] in records]
 
     def _read_items(self, ids: list[str]) -> dict[str, Item]:

@@ -7,6 +7,7 @@ CodeDeploy stops the release, and all traffic stays with the version before.
 import base64
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 _ANSWER_SECONDS = 29  # API Gateway waits no longer
-_ATTEMPTS = 5  # of each invocation, if Lambda throttles it or the version does not answer
+_PAUSE_SECONDS = 5  # before an invocation that Lambda refused is tried again
+# While Lambda prepares the image of the new version, and if other functions use all the concurrency.
+_REFUSALS = {"ResourceConflictException", "ResourceNotReadyException", "TooManyRequestsException"}
 _SCANS = 10_000
 
 
@@ -40,7 +43,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A new version (its ARN), the photos of known labels, the table, and the clients of AWS."""
+    """A new version (its ARN), the photos of known labels, the table, and the clients of AWS.
+
+    `deadline` is when the check has to be over, in the seconds of `time.monotonic`.
+    """
 
     version: str
     photos: Path
@@ -48,27 +54,31 @@ class Release:
     lambda_: "LambdaClient"
     dynamodb: "DynamoDBClient"
     codedeploy: "CodeDeployClient"
+    deadline: float
 
     @classmethod
-    def from_environment(cls) -> Self:
+    def from_environment(cls, deadline: float) -> Self:
         """Read the template's variables, and make the clients."""
         import boto3  # noqa: PLC0415 - tests need no clients
         from botocore.config import Config  # noqa: PLC0415
 
-        patience = Config(read_timeout=_ANSWER_SECONDS, retries={"mode": "standard", "total_max_attempts": _ATTEMPTS})
+        once = Config(read_timeout=_ANSWER_SECONDS, retries={"mode": "standard", "total_max_attempts": 1})
         return cls(
             os.environ["NEW_VERSION"],
             Path(os.environ["MODEL_DIR"]) / "known",
             os.environ["TABLE_NAME"],
-            boto3.client("lambda", config=patience),
+            boto3.client("lambda", config=once),
             boto3.client("dynamodb"),
             boto3.client("codedeploy"),
+            deadline,
         )
 
 
-def lambda_handler(event: dict[str, Any], _: "LambdaContext") -> None:
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Check the new version, and tell CodeDeploy the result."""
-    report(event, Release.from_environment())
+    # The last request may begin just before the deadline.
+    seconds = context.get_remaining_time_in_millis() / 1000 - _ANSWER_SECONDS - _PAUSE_SECONDS
+    report(event, Release.from_environment(time.monotonic() + seconds))
 
 
 def report(event: dict[str, Any], release: Release) -> None:
@@ -128,13 +138,26 @@ def _request(release: Release, method: str, path: str, photo: bytes | None = Non
         "body": base64.b64encode(photo).decode() if photo else None,
         "isBase64Encoded": photo is not None,
     }
-    answer = release.lambda_.invoke(FunctionName=release.version, Payload=json.dumps(event).encode())
+    answer = _invoke(release, json.dumps(event).encode())
     content = answer["Payload"].read()
     if "FunctionError" in answer:
         raise WrongAnswer(f"{method} {path} failed: {content.decode(errors='replace')}")
     result = json.loads(content)
     headers = {name: values[0] for name, values in result["multiValueHeaders"].items()}
     return Answer(result["statusCode"], headers, json.loads(result["body"]))
+
+
+def _invoke(release: Release, payload: bytes) -> Any:
+    """Invoke the new version, again after each refusal by Lambda. Raise `WrongAnswer` after the deadline."""
+    while time.monotonic() < release.deadline:
+        try:
+            return release.lambda_.invoke(FunctionName=release.version, Payload=payload)
+        except release.lambda_.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in _REFUSALS:
+                raise
+            logger.info("Lambda refused an invocation", reason=str(error))
+        time.sleep(_PAUSE_SECONDS)
+    raise WrongAnswer("The check did not end in time.")
 
 
 def _expect(status: int, answer: Answer, request: str) -> Answer:

@@ -98,7 +98,7 @@ class Cloud:
                 },
             }
         (built / "replaced.json").write_text(json.dumps(template))
-        options = f"--parameter-overrides {' '.join(overrides)}" if overrides else ""
+        options = f"--parameter-overrides {shlex.join(overrides)}" if overrides else ""
         return self.run(
             f"sam deploy --template-file .aws-sam/build/replaced.json --config-file {self.checkout}/emulator.toml"
             f" --config-env {environment} --no-confirm-changeset --no-fail-on-empty-changeset {options}",
@@ -270,9 +270,21 @@ def test_a_domain_of_one_s_own_serves_the_page_with_a_working_api(cloud: Cloud) 
     assert uploaded.json()["label"] == followed.json()["label"] == "t-shirt"
 
 
-def test_an_update_keeps_the_records(cloud: Cloud) -> None:
-    """Also those that were written with more shards."""
+def test_a_parameter_keeps_its_value_until_another_is_set(cloud: Cloud) -> None:
+    """SAM sends the previous value of each parameter that is not named. So docs/deploy.md says how to undo one."""
     cloud.deploy()
+    kept = live_configuration(cloud)
+
+    empty = [f'{name}=""' for name in ("ReviewThreshold", "DomainName", "CertificateArn")]
+    cloud.deploy("MemorySize=1769", "LogLevel=INFO", *empty)
+
+    reset = live_configuration(cloud)
+    assert (kept["MemorySize"], reset["MemorySize"]) == (2048, 1769)
+    thresholds = [one["Environment"]["Variables"]["REVIEW_THRESHOLD"] for one in (kept, reset)]
+    assert thresholds == ["0.9", ""]
+
+
+def test_an_update_keeps_the_records(cloud: Cloud) -> None:
 
     printed = cloud.run(
         cloud.script(
@@ -310,6 +322,34 @@ def test_the_alias_moves_back_to_an_older_version(cloud: Cloud) -> None:
     assert live_configuration(cloud)["Version"] == older
 
 
+def test_a_version_that_was_not_released_is_deleted_and_the_alarm_is_reset(cloud: Cloud) -> None:
+    """Before a deployment of the same code, and after one that CodeDeploy stopped."""
+    function = "--function-name $(resource ClassifierFunction)"
+    list_versions = f"aws lambda list-versions-by-function {function} --query 'Versions[].Version' --output text"
+    read_alarm = "aws cloudwatch describe-alarms --alarm-names $(resource NewVersionErrorsAlarm)"
+
+    printed = cloud.run(
+        "\n".join(
+            [
+                block("   STACK="),
+                f"aws lambda update-function-configuration {function} --description other > other.json",
+                f"VERSION=$(aws lambda publish-version {function} --query Version --output text)",
+                f"echo Before: $({list_versions}). New: $VERSION.",
+                block("  aws lambda delete-function").replace("43", "$VERSION"),
+                f"echo After: $({list_versions}).",
+                block("  aws cloudwatch set-alarm-state"),
+                f"{read_alarm} --query 'MetricAlarms[].StateValue' --output text",
+            ]
+        )
+    )
+
+    before, new, after = (
+        set(re.findall(r"\d+", found)) for found in re.findall(r"(?:Before|New|After): ([^.]*)\.", printed)
+    )
+    assert before - after == new
+    assert printed.split()[-1] == "OK"
+
+
 def test_staging_is_a_stack_of_its_own_with_its_parameters(cloud: Cloud) -> None:
     printed = cloud.deploy(environment="staging")
 
@@ -340,6 +380,7 @@ def test_a_deleted_record_comes_back_from_the_point_in_time_recovery(cloud: Clou
         cloud.script(
             block("   STACK="),
             restore.replace(f"{sys.executable} docs", delete),
+            block("aws dynamodb delete-table --table-name $TABLE-restored", OPERATIONS),
             'curl --fail --header "x-api-key: $KEY" $API/classifications/listing-42/front.jpg',
         )
     )
@@ -415,7 +456,7 @@ def test_the_record_of_a_request_is_erased(cloud: Cloud) -> None:
             'curl --silent --dump-header headers --output /dev/null --header "x-api-key: $KEY" '
             "--header 'Content-Type: image/jpeg' --data-binary @local/t-shirt.jpg $API/predict",
             "ID=$(grep -i ^location: headers | tr -d '\\r'); ID=${ID##*/}",
-            block("aws dynamodb delete-item", OPERATIONS).replace("ID OF THE CLASSIFICATION", "'$ID'"),
+            block("ID=", OPERATIONS).replace("ID OF THE CLASSIFICATION", "'$ID'"),
             'curl --silent --header "x-api-key: $KEY" $API/classifications/$ID',
         )
     )
@@ -434,16 +475,21 @@ def test_one_function_without_a_stack_returns_ten_scores(cloud: Cloud, photo_net
     start = json.dumps({"EntryPoint": [RIE, "python", "-m", "awslambdaric"], "Command": [HANDLER]})
     make = block("   TRUST=").replace("sleep 10", "true").replace("--timeout", f"--image-config '{start}' --timeout")
     log_out = "docker logout ${REPOSITORY%%/*}"
-    read = "aws apigateway get-integration $METHOD --query '[type, httpMethod, uri]' --output text"
+    read = "method get-integration --query '[type, httpMethod, uri]' --output text"
+    # The emulator makes no log group for the function.
+    remove = block("   aws apigateway delete-rest-api").replace("aws logs delete-log-group", "echo aws logs")
 
     printed = cloud.run(
-        "\n".join([block("   REPOSITORY="), make, block("   aws lambda invoke"), block("   REGION="), log_out, read])
+        "\n".join(
+            [block("   REPOSITORY="), make, block("   aws lambda invoke"), block("   REGION="), log_out, read, remove]
+        )
     )
 
     (scores,) = (json.loads(found) for found in re.findall(r'\{"dress": [^}]+\}', printed))
     assert tuple(scores) == LABELS
     assert max(scores, key=scores.__getitem__) == "pants"
-    kind, method, uri = printed.splitlines()[-1].split()
+    (integration,) = re.findall(r"^AWS\s.*", printed, re.MULTILINE)
+    kind, method, uri = integration.split()
     assert (kind, method) == ("AWS", "POST")
     assert re.fullmatch(
         r"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:\S+:clothes/invocations", uri

@@ -63,10 +63,10 @@ def filter_log(line: dict[str, Any]) -> list[Value]:
 
 
 def _matches(pattern: str, line: dict[str, Any]) -> bool:
-    """Return whether the line of JSON matches a pattern of the form `{ $.field = number }`."""
-    parts = re.fullmatch(r'\{ *\$\.(\w+) *= *"?(\d+)"? *\}', pattern)
-    assert parts, f"this form of a filter is not known here: {pattern}"
-    return str(line.get(parts[1])) == parts[2]
+    """Return whether the line of JSON matches a pattern of the form `{ $.field = "text" && $.field != "text" }`."""
+    conditions = [re.fullmatch(r'\$\.(\w+) (=|!=) "(.*)"', part) for part in pattern.strip("{ }").split(" && ")]
+    assert all(conditions), f"this form of a filter is not known here: {pattern}"
+    return all((str(line[one[1]]) == one[3]) == (one[2] == "=") for one in conditions if one)
 
 
 def _is_raised(alarm: dict[str, Any], values: list[Value]) -> bool:

@@ -2,11 +2,14 @@
 
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from classifier.release_check import Release, report
 from classifier.services import Services
@@ -46,6 +49,8 @@ class NewVersion:
     It refuses the hostile photo without decoding it, which saves the test five seconds.
     """
 
+    exceptions = SimpleNamespace(ClientError=ClientError)
+
     def __init__(self, services: Services, change: Change = lambda *_: None) -> None:
         self.services, self.change = services, change
         self.events: list[dict[str, Any]] = []
@@ -65,11 +70,12 @@ class NewVersion:
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
-def check(version: Any, services: Services, photos: Path = KNOWN) -> str:
-    """Return the status that CodeDeploy is told."""
+def check(version: Any, services: Services, photos: Path = KNOWN, seconds: float = 60) -> str:
+    """Return the status that CodeDeploy is told by a check that has so many seconds."""
     codedeploy = CodeDeploy()
     arn = "arn:aws:lambda:us-east-1:123456789012:function:classifier:7"
-    release = Release(arn, photos, TABLE, version, services.records.client, cast("Any", codedeploy))
+    deadline = time.monotonic() + seconds
+    release = Release(arn, photos, TABLE, version, services.records.client, cast("Any", codedeploy), deadline)
 
     report(EVENT, release)
 
@@ -149,11 +155,26 @@ def test_a_photo_with_another_label_than_its_name_stops_the_release(services: Se
 def test_a_version_that_cannot_be_invoked_stops_the_release(services: Services) -> None:
     """Without a report, CodeDeploy would wait for an hour."""
 
-    class Missing:
-        def invoke(self, **_: object) -> Any:
+    class Missing(NewVersion):
+        def invoke(self, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - the SDK's names
             raise ConnectionError
 
-    assert check(Missing(), services) == "Failed"
+    assert check(Missing(services), services) == "Failed"
+
+
+class RefusedVersion(NewVersion):
+    """Lambda refuses the first invocation: it still prepares the image."""
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - the SDK's names
+        if not self.events:
+            self.events.append({"path": "refused"})
+            raise ClientError({"Error": {"Code": "ResourceConflictException", "Message": "Pending"}}, "Invoke")
+        return super().invoke(FunctionName, Payload)
+
+
+def test_a_refused_invocation_is_tried_again_until_there_is_no_time(services: Services) -> None:
+    assert check(RefusedVersion(services), services) == "Succeeded"
+    assert check(RefusedVersion(services), services, seconds=0.1) == "Failed"
 
 
 def test_the_known_photos_are_of_labels_of_the_model(services: Services) -> None:

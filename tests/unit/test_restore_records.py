@@ -102,6 +102,34 @@ def test_no_record_comes_back_whose_photo_was_deleted_or_replaced(
     assert [read(services, photo_id) for photo_id in IDS] == [None, None, confirmed[2]]
 
 
+def test_another_photo_with_the_same_etag_does_not_get_the_record(
+    services: Services, confirmed: list[Classification], restore: Restore
+) -> None:
+    """Its bytes have another hash."""
+    keep_state(services)
+    client = services.records.client
+    (item,) = (one for one in client.scan(TableName=RESTORED)["Items"] if one["id"]["S"] == IDS[0])
+    image = {"M": {**item["image"]["M"], "sha256": {"S": "0" * 64}}}
+    client.put_item(TableName=RESTORED, Item={**item, "image": image})
+    delete(services, IDS[0])
+
+    assert restore() == "2 present already, 1 without their photo"
+
+
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_an_erased_record_does_not_come_back(
+    services: Services, api: Api, restore: Restore, options: tuple[str, ...]
+) -> None:
+    """What docs/operations.md puts in its place has no status."""
+    answer: Any = api.request("POST", "/classifications", body=photo(), headers={"Content-Type": "image/jpeg"}).json
+    keep_state(services)
+    erased: Any = {"id": {"S": answer["id"]}, "revision": {"S": "erased"}, "expires_at": {"N": str(10**10)}}
+    services.records.client.put_item(TableName=TABLE, Item=erased)
+
+    assert restore(*options) == "1 removed or erased"
+    assert api.request("GET", f"/classifications/{answer['id']}").status == 404
+
+
 def test_expired_records_forms_and_tombstones_do_not_come_back(services: Services, api: Api, restore: Restore) -> None:
     api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]})
     row = services.records.read("gone.jpg")

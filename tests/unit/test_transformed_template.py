@@ -308,3 +308,11 @@ def test_methods_have_no_metrics_of_their_own(resources: dict[str, Any]) -> None
     settings = resources["ApiStage"]["Properties"]["MethodSettings"]
 
     assert not any(setting.get("MetricsEnabled") for setting in settings)
+
+
+def test_batch_operations_may_use_its_role_whether_or_not_it_names_the_account(resources: dict[str, Any]) -> None:
+    """AWS does not document that S3 Batch Operations sets `aws:SourceAccount`."""
+    (statement,) = resources["BatchOperationsRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "batchoperations.s3.amazonaws.com"}
+    assert statement["Condition"] == {"StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
