@@ -32,6 +32,7 @@ IMAGE = "classifierfunction:latest"  # SAM's name for it
 LABELS = Description.read(ROOT / "model").labels
 # The function fetches from public addresses alone, so this network on this machine has some; nothing is routed there.
 PUBLIC_SUBNET, PHOTO_URL = "11.11.11.0/24", "http://photos.example/pants.jpg"
+ENTER = "\\n"  # accepts the default of a question
 DOMAIN = "photos.shop.example"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 
@@ -186,6 +187,17 @@ def _answers(url: str) -> bool:
         return requests.get(f"{url}/_ministack/health", timeout=5).status_code < 500
     except requests.ConnectionError:
         return False
+
+
+def test_each_question_of_the_guided_deployment_has_a_default(cloud: Cloud) -> None:
+    """The page's step 1. It goes on until SAM pushes the image to AWS's own registry, which is not here."""
+    (cloud.checkout / "guided.toml").write_bytes((ROOT / "samconfig.toml").read_bytes())
+    _, guided = block("   sam build").split("\n", 1)
+
+    printed = cloud.run(f"printf '{ENTER * 50}' | {guided.strip()} --config-file guided.toml", check=False)
+
+    assert "Saved arguments to config file" in printed
+    assert "The push refers to repository [000000000000.dkr.ecr.us-east-1.amazonaws.com/" in printed
 
 
 def test_a_failed_first_deployment_leaves_no_table_and_no_bucket(cloud: Cloud) -> None:
