@@ -93,7 +93,8 @@ class ThisProject:
         """Return the body of the answer to `POST /classifications`."""
         stopwatch = Stopwatch()
         started = time.perf_counter()
-        answer = classify(data, ORIGIN, self.services, stopwatch).to_json()
+        classification = classify(data, ORIGIN, self.services, stopwatch)
+        answer = classification.to_json(self.services.description.categories)
         total = time.perf_counter() - started
         decode, inference = (stopwatch.milliseconds[stage] / 1000 for stage in ("decode", "infer"))
         durations = decode, inference, total - decode - inference

@@ -28,6 +28,8 @@ def _value_size(value: Mapping[str, Any]) -> int:
     ((kind, content),) = value.items()
     if kind == "S":
         return len(str(content).encode())
+    if kind == "B":
+        return len(content)
     if kind == "N":
         digits = str(content).upper().partition("E")[0].strip("-").replace(".", "").strip("0")
         return min(_MAX_NUMBER_BYTES, math.ceil(len(digits) / 2) + 1 + int(content.startswith("-")))

@@ -11,9 +11,13 @@ _LINES = {  # by the message of the record
     "failed": "{id}: FAILED, {code}: {reason}",
     "unchanged": "{id}: unchanged",
     "removed": "{id}: removed",
-    "confirmed": "{id}: {label}, confirmed by the seller",
+    "deleted": "{id}: deleted",
+    "taken back": "{id}: the answer was taken back",
+    "listing deleted": "Listing {id}: deleted",
     "refused": "Refused a request: {code}: {reason}",
 }
+_ANSWERS = {"confirmed": "{id}: {label}, confirmed", "listing confirmed": "Listing {id}: {label}, confirmed"}
+_NO_LABEL = "none of the labels"
 
 
 def print_plain_lines() -> None:
@@ -29,6 +33,8 @@ def format_record(record: Any) -> str:
         review = ", needs review" if record["needs_review"] else ""
         percent = int(round(100 * record["confidence"], 2))  # rounded down, as on the page: 99.9% is not certain
         return printable(f"{record['id']}: {record['label']}, {percent}%{review}")
+    if record["message"] in _ANSWERS:  # the formatter leaves out a label that is None
+        return printable(_ANSWERS[record["message"]].format(id=record["id"], label=record.get("label", _NO_LABEL)))
     if record["message"] in _LINES:
         return printable(_LINES[record["message"]].format_map(record))
     details = [f"{name}={record[name]}" for name in _DETAILS if name in record]

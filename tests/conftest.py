@@ -26,7 +26,7 @@ from tests.support.scale import Scale
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", action="store_true", help="let tests/browser draw the README's picture anew")
+    parser.addoption("--screenshots", action="store_true", help="let tests/browser draw the pictures in docs/ anew")
     parser.addoption("--whole", action="store_true", help="run the tests of tests/stress at their whole length")
 
 
@@ -73,6 +73,7 @@ def loaded_services() -> Services:
 @pytest.fixture
 def services(aws: Resources, loaded_services: Services) -> Services:
     """The services that handlers are given, in the test's account."""
+    vars(loaded_services).pop("signing_keys", None)  # they are kept in memory, and those of another account are others
     return loaded_services
 
 

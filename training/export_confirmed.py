@@ -62,9 +62,19 @@ def _find_confirmed(services: Services) -> Iterator[tuple[Classification, Image]
     for label in services.description.labels:
         for classification in _list_label(label, services):
             image = classification.image
-            is_confirmed_upload = classification.confirmed_label and classification.source is Source.S3
+            is_confirmed_upload = _is_confirmed(classification) and classification.source is Source.S3
             if is_confirmed_upload and image and image.format:
                 yield classification, image
+
+
+def _is_confirmed(classification: Classification) -> bool:
+    """Return whether a person said that the photo shows the label.
+
+    The answer about a whole listing names the piece. A photo of it that the model is unsure about may show its care
+    label or its box.
+    """
+    confirmation = classification.confirmation
+    return confirmation is not None and not (confirmation.of_listing and classification.is_uncertain)
 
 
 def _list_label(label: str, services: Services) -> Iterator[Classification]:

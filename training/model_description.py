@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from training.calibration import Calibration
@@ -10,6 +13,7 @@ from training.metrics import Metrics
 from training.run import TrainingRecord
 
 _NAME = "mobilenet_v2"
+_CATEGORIES = Path(__file__).with_name("categories.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class ModelDescription:
             "name": _NAME,
             "version": self.version,
             "labels": self.labels,
+            "categories": read_categories(self.labels),
             "input": asdict(self.input),
             **asdict(self.calibration),
             "sha256": self.network.sha256,
@@ -85,6 +90,12 @@ class ModelDescription:
             "training": _without_labels(self.training),
         }
         return json.dumps(content, indent=2) + "\n"
+
+
+def read_categories(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return what people call the labels and their ids in taxonomies, for the labels that `categories.toml` has."""
+    categories = tomllib.loads(_CATEGORIES.read_text(encoding="utf-8"))
+    return {label: categories[label] for label in labels if label in categories}
 
 
 def _without_labels(record: TrainingRecord) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from classifier.batches import count, verdict
-from classifier.classification import Classification, Source, Status
+from classifier.classification import Classification, Person, Source, Status
 from classifier.classify import Origin, classify
-from classifier.confirmations import confirm
+from classifier.confirmations import Precondition, confirm, confirm_listing, take_back, take_back_listing
+from classifier.cors import allow_origin, embedding_origins, preflight_headers
 from classifier.cursors import decode_cursor, encode_cursor
+from classifier.deletions import delete_classification, delete_listing
 from classifier.errors import (
     Busy,
     ClassifierError,
@@ -24,9 +25,11 @@ from classifier.errors import (
     MethodNotAllowed,
     NotFound,
     PhotoError,
+    PreconditionFailed,
     quote,
 )
 from classifier.indexes import Filter
+from classifier.listings import describe_listing, read_photos, without_deleted
 from classifier.openapi import allowed_methods, describe_api
 from classifier.pages import page
 from classifier.reconcile import find_pending
@@ -40,19 +43,25 @@ from classifier.request_parsing import (
     read_body,
 )
 from classifier.results import save_new
+from classifier.sellers import SELLERS_PREFIX, bearer_token, check_scope
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger
-from classifier.upload_forms import EXPECTED_FILES, create_listing, parse_files, sign_form
+from classifier.thumbnails import make_thumbnail
+from classifier.tokens import issue_token, read_token
+from classifier.upload_forms import EXPECTED_FILES, add_to_listing, create_listing, parse_files, sign_form
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _RETRY_AFTER_SECONDS = 1  # a photo takes less than that once its event has arrived
 _EXPECTED_PHOTO = 'Send {"url": "https://…"} as JSON, or the bytes of an image with a Content-Type such as image/jpeg.'
-_EXPECTED_LABEL = 'Send {"label": "t-shirt"} as JSON.'
-_LIST_PARAMETERS = ("label", "status", "needs_review", "batch", "limit", "cursor")
+_EXPECTED_LABEL = 'Send {"label": "t-shirt"} as JSON, or {"label": null} for none of the labels.'
+_LIST_PARAMETERS = ("label", "status", "needs_review", "confirmed", "batch", "limit", "cursor")
+_NO_PATH = "This path does not exist. GET /openapi.json lists those that do."
+_PAGES = ("/", "/desk", "/docs")  # people may add anything to their addresses
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 100
-_LARGEST_BATCH = 1000  # photos; an answer of Lambda may have 6 MB
+_BOOLEANS = {"true": True, "false": False}
 
 _DEFAULT_HEADERS = {"Cache-Control": ["no-store"], "X-Content-Type-Options": ["nosniff"]}
 
@@ -64,12 +73,44 @@ _resolver = APIGatewayRestResolver()
 def handle_request(event: dict[str, Any], context: "LambdaContext", services: Services) -> dict[str, Any]:
     """Answer an event of API Gateway's REST proxy integration, in the form that API Gateway expects."""
     path = _path_below_stage(event)
-    _resolver.append_context(services=services, prefix=_prefix(event["requestContext"].get("path") or path, path))
+    prefix = _prefix(event["requestContext"].get("path") or path, path)
+    is_sellers = path.startswith(SELLERS_PREFIX + "/")
+    if is_sellers:
+        path, prefix = path.removeprefix(SELLERS_PREFIX), prefix + SELLERS_PREFIX
+    _resolver.append_context(services=services, prefix=prefix, is_sellers=is_sellers, listing=None)
     is_head = event["httpMethod"] == "HEAD"
     method = "GET" if is_head else event["httpMethod"]
     answer: dict[str, Any] = _resolver.resolve({**event, "path": path, "httpMethod": method}, context)
-    answer["multiValueHeaders"] = {**_DEFAULT_HEADERS, **answer["multiValueHeaders"]}
-    return {**answer, "body": ""} if is_head else answer
+    answer["multiValueHeaders"] = {**_DEFAULT_HEADERS, **allow_origin(event), **answer["multiValueHeaders"]}
+    if is_head or answer["body"] is None:  # a 204 or 304 has none
+        return {**answer, "body": "", "isBase64Encoded": False}
+    return answer
+
+
+def check_request(resolver: APIGatewayRestResolver, handle: "NextMiddleware") -> Any:
+    """Refuse what a token does not open, and parameters of the query that the route does not know."""
+    event = resolver.current_event
+    if resolver.context["is_sellers"] and event.http_method != "OPTIONS":
+        token = bearer_token(event.headers.get("Authorization", ""))
+        listing = read_token(token, _services().signing_keys)
+        check_scope(event.http_method, event.path, listing)
+        resolver.append_context(listing=listing, token=token)
+    is_list = (event.http_method, event.path) == ("GET", "/classifications")
+    if event.path not in _PAGES:
+        query_parameters(event, _LIST_PARAMETERS if is_list else ())
+    return handle(resolver)
+
+
+_resolver.use(middlewares=[check_request])
+
+
+@_resolver.route("/.*", "OPTIONS")
+def answer_preflight() -> Response[str]:
+    """Tell browsers what pages of other origins may send (CORS)."""
+    methods = allowed_methods(_resolver.current_event.path)
+    if not methods:
+        raise NotFound(_NO_PATH)
+    return Response(HTTPStatus.NO_CONTENT, headers=preflight_headers([*methods, "OPTIONS"]))
 
 
 @_resolver.post("/predict")
@@ -84,7 +125,7 @@ def predict() -> Response[str]:
 def create_classification() -> Response[str]:
     """Classify a photo that comes as a URL or as bytes."""
     classification = _classify_request()
-    return _answer(HTTPStatus.CREATED, classification.to_json(), {"Location": _location(classification.id)})
+    return _answer(HTTPStatus.CREATED, _show(classification), {"Location": _location(classification.id)})
 
 
 @_resolver.get("/classifications/.+")
@@ -94,14 +135,14 @@ def read_classification() -> Response[str]:
     services = _services()
     row = services.records.read(photo_id)
     classification = row.classification or find_pending(row, services)
-    body = json.dumps(classification.to_json(), ensure_ascii=False)
-    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
-    headers: Headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if classification.status is Status.PENDING:
-        headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
-    if _matches(_resolver.current_event.headers.get("If-None-Match", ""), etag):
-        return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(HTTPStatus.OK, content_types.APPLICATION_JSON, body, headers)
+    return _answer_state(_show(classification), pending=classification.status is Status.PENDING)
+
+
+@_resolver.delete("/classifications/.+")
+def remove_classification() -> Response[str]:
+    """Delete a photo and its record."""
+    delete_classification(id_in_path(_resolver.current_event.path, "/classifications/"), _services())
+    return Response(HTTPStatus.NO_CONTENT)
 
 
 @_resolver.get("/classifications")
@@ -117,7 +158,7 @@ def list_classifications() -> Response[str]:
     return _answer(
         HTTPStatus.OK,
         {
-            "items": [classification.to_json() for classification in found.classifications],
+            "items": [_show(classification) for classification in found.classifications],
             "next_cursor": found.position and encode_cursor(found.position, wanted, key),
         },
     )
@@ -125,40 +166,78 @@ def list_classifications() -> Response[str]:
 
 @_resolver.get("/batches/.+")
 def read_batch() -> Response[str]:
-    """Return how far the photos of a listing are, and their verdict."""
-    batch_id = id_in_path(_resolver.current_event.path, "/batches/")
-    photos = _services().records.page(Filter(batch=batch_id), _LARGEST_BATCH).classifications
-    if not photos:
-        raise NotFound(f"There is no batch {quote(batch_id)}.")
-    label, confidence = verdict(photos) or (None, None)
-    answer = {
-        "batch_id": batch_id,
-        "total": len(photos),
-        **{status.value.lower(): count(photos, status) for status in Status},
-        "label": label,
-        "confidence": confidence,
-        "items": [photo.to_json() for photo in photos],
-    }
-    return _answer(HTTPStatus.OK, answer, {"Retry-After": str(_RETRY_AFTER_SECONDS)} if answer["pending"] else {})
+    """Return how far the photos of a listing are, and what they say together."""
+    return _answer_batch(id_in_path(_resolver.current_event.path, "/batches/"))
+
+
+@_resolver.put("/batches/.+/confirmation")
+def confirm_batch() -> Response[str]:
+    """Store what a person says about a whole listing."""
+    batch_id = id_in_path(_resolver.current_event.path.removesuffix("/confirmation"), "/batches/")
+    confirm_listing(batch_id, _requested_label(), _person(), _services())
+    return _answer_batch(batch_id)
+
+
+@_resolver.delete("/batches/.+/confirmation")
+def take_back_batch() -> Response[str]:
+    """Remove what a person said about a whole listing."""
+    batch_id = id_in_path(_resolver.current_event.path.removesuffix("/confirmation"), "/batches/")
+    take_back_listing(batch_id, _services())
+    return _answer_batch(batch_id)
+
+
+@_resolver.delete("/batches/.+")  # after the route above, whose paths it matches, too
+def remove_batch() -> Response[str]:
+    """Delete all photos of a listing and their records."""
+    delete_listing(id_in_path(_resolver.current_event.path, "/batches/"), _services())
+    return Response(HTTPStatus.NO_CONTENT)
 
 
 @_resolver.put("/confirmations/.+")
 def confirm_label() -> Response[str]:
-    """Store that the seller agrees with the label, or corrects it."""
+    """Store what a person says about one photo: agree, correct, or none of the labels."""
     photo_id = id_in_path(_resolver.current_event.path, "/confirmations/")
-    label = parse_object(read_body(_resolver.current_event), _EXPECTED_LABEL).get("label")
-    if not isinstance(label, str):
-        raise InvalidRequest(f"`label` is missing or not a string. {_EXPECTED_LABEL}")
-    return _answer(HTTPStatus.OK, confirm(photo_id, _known_label(label), _services()).to_json())
+    confirmed = confirm(photo_id, _requested_label(), _person(), _services(), _precondition())
+    return _answer_state(_show(confirmed), pending=confirmed.status is Status.PENDING)
+
+
+@_resolver.delete("/confirmations/.+")
+def take_back_label() -> Response[str]:
+    """Remove what a person said about one photo."""
+    photo_id = id_in_path(_resolver.current_event.path, "/confirmations/")
+    remaining = take_back(photo_id, _services(), _precondition())
+    return _answer_state(_show(remaining), pending=remaining.status is Status.PENDING)
 
 
 @_resolver.post("/uploads")
 def create_uploads() -> Response[str]:
     """Return presigned forms by which the photos of one listing go straight to the bucket."""
-    files = parse_files(parse_object(read_body(_resolver.current_event), EXPECTED_FILES))
-    listing = create_listing(files, _services())
+    content = parse_object(read_body(_resolver.current_event), EXPECTED_FILES, ("files", "batch_id"))
+    services, own = _services(), _resolver.context["listing"]
+    files, batch_id = parse_files(content), content.get("batch_id", own)
+    if "batch_id" in content and not isinstance(batch_id, str):
+        raise InvalidRequest("`batch_id` must be a string: that of an earlier answer.")
+    if own is not None and batch_id != own:
+        raise NotFound.batch(batch_id)
+    if batch_id is None:
+        listing = create_listing(files, services)
+    else:
+        listing = add_to_listing(files, batch_id, services, is_known=own is not None)
     items = [{**item, "status_url": _location(item["id"])} for item in listing["items"]]
-    return _answer(HTTPStatus.CREATED, {**listing, "items": items})
+    token = _resolver.context.get("token") or issue_token(listing["batch_id"], services.signing_keys)
+    return _answer(HTTPStatus.CREATED, {"batch_id": listing["batch_id"], "token": token, "items": items})
+
+
+@_resolver.get("/thumbnails/.+")
+def show_thumbnail() -> Response[bytes]:
+    """Return a small picture of an upload."""
+    photo_id = id_in_path(_resolver.current_event.path, "/thumbnails/")
+    known = _resolver.current_event.headers.get("If-None-Match", "")
+    thumbnail = make_thumbnail(photo_id, lambda etag: _matches(known, etag), _services())
+    headers: Headers = {"ETag": thumbnail.etag, "Cache-Control": "private, no-cache"}
+    if thumbnail.jpeg is None:
+        return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(HTTPStatus.OK, "image/jpeg", thumbnail.jpeg, headers)
 
 
 @_resolver.get("/model")
@@ -171,6 +250,7 @@ def read_model() -> Response[str]:
             "name": description.name,
             "version": description.version,
             "labels": description.labels,
+            "categories": description.categories,
             "input": {"width": description.input_size, "height": description.input_size, "channels": "RGB"},
             "accuracy": description.accuracy,
             "review_threshold": description.review_threshold,
@@ -191,7 +271,18 @@ def check_health() -> Response[str]:
 def show_page() -> Response[str]:
     """Return the seller's page."""
     bucket = urlsplit(sign_form("any", "image/jpeg", _services())["url"])
-    return _page("seller", f"{bucket.scheme}://{bucket.netloc}")
+    return _page(
+        "seller",
+        uploads=f"{bucket.scheme}://{bucket.netloc}",
+        embedders=embedding_origins(_resolver.current_event.raw_event),
+        max_bytes=_services().settings.limits.file_bytes,
+    )
+
+
+@_resolver.get("/desk")
+def show_desk() -> Response[str]:
+    """Return the review desk, the page of the shop's staff."""
+    return _page("desk")
 
 
 @_resolver.get("/docs")
@@ -217,7 +308,7 @@ def answer_no_route(_: NotFoundError) -> Response[str]:
     """Answer a path or method that does not exist."""
     allowed = allowed_methods(_resolver.current_event.path)
     if not allowed:
-        return _refusal(NotFound("This path does not exist. GET /openapi.json lists those that do."))
+        return _refusal(NotFound(_NO_PATH))
     methods = ", ".join(allowed)
     message = f"The method {quote(_resolver.current_event.http_method)} is not allowed. Allowed: {methods}."
     return _refusal(MethodNotAllowed(message), {"Allow": methods})
@@ -265,10 +356,11 @@ def _requested_photo(services: Services) -> tuple[bytes, Source]:
     from classifier.containers import is_known_format  # noqa: PLC0415 - few requests need it
 
     body = read_body(_resolver.current_event)
-    is_image = _resolver.current_event.headers.get("Content-Type", "").lower().startswith("image/")
+    content_type = _resolver.current_event.headers.get("Content-Type", "").lower()
+    is_image = content_type.startswith(("image/", "application/octet-stream"))
     if is_image or (body and is_known_format(body)):
         return body, Source.BYTES
-    url = parse_object(body, _EXPECTED_PHOTO).get("url")
+    url = parse_object(body, _EXPECTED_PHOTO, ("url",)).get("url")
     if not isinstance(url, str):
         raise InvalidRequest(f"`url` is missing or not a string. {_EXPECTED_PHOTO}")
     return services.downloader.fetch(url), Source.URL
@@ -280,9 +372,71 @@ def _parse_filter(parameters: dict[str, str]) -> Filter:
     return Filter(
         label=_known_label(parameters["label"]) if "label" in parameters else None,
         status=parse_choice("status", parameters, {status.value: status for status in Status}),
-        needs_review=parse_choice("needs_review", parameters, {"true": True, "false": False}),
+        needs_review=parse_choice("needs_review", parameters, _BOOLEANS),
+        confirmed=parse_choice("confirmed", parameters, _BOOLEANS),
         batch=parameters.get("batch"),
     )
+
+
+def _requested_label() -> str | None:
+    """Return the label in the body. None stands for none of the labels."""
+    content = parse_object(read_body(_resolver.current_event), _EXPECTED_LABEL, ("label",))
+    if "label" not in content or not isinstance(content["label"], str | None):
+        raise InvalidRequest(f"`label` is missing or not a string. {_EXPECTED_LABEL}")
+    return None if content["label"] is None else _known_label(content["label"])
+
+
+def _person() -> Person:
+    """Return who sends the request: a seller with the token of a listing, or the shop with its key."""
+    return Person.SHOP if _resolver.context["listing"] is None else Person.SELLER
+
+
+def _show(classification: Classification) -> dict[str, Any]:
+    return classification.to_json(_services().description.categories)
+
+
+def _answer_batch(batch_id: str) -> Response[str]:
+    services = _services()
+    listing = services.records.read_listing(batch_id)
+    photos = without_deleted(read_photos(batch_id, services), listing)
+    is_own = _resolver.context["listing"] is not None and not listing.deleted_at
+    if not photos and not is_own:  # a token proves that the listing exists
+        raise NotFound.batch(batch_id)
+    content = describe_listing(listing, photos, services)
+    return _answer_state({**content, "items": [_show(photo) for photo in photos]}, pending=content["pending"] > 0)
+
+
+def _answer_state(content: dict[str, Any], *, pending: bool) -> Response[str]:
+    """Answer with an ETag, or with 304 if the client has this state already. `pending` asks it to come again."""
+    body, etag = json.dumps(content, ensure_ascii=False), _etag(content)
+    headers: Headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if pending:
+        headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    is_known = _matches(_resolver.current_event.headers.get("If-None-Match", ""), etag)
+    if _resolver.current_event.http_method == "GET" and is_known:
+        return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(HTTPStatus.OK, content_types.APPLICATION_JSON, body, headers)
+
+
+def _etag(content: dict[str, Any]) -> str:
+    body = json.dumps(content, ensure_ascii=False)
+    return f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+
+
+def _precondition() -> Precondition:
+    """Return what checks the headers `If-Match` and `If-None-Match: *` (RFC 9110, section 13.1)."""
+    headers = _resolver.current_event.headers
+    expected, only_first = headers.get("If-Match"), headers.get("If-None-Match")
+    if only_first not in {None, "*"}:
+        raise InvalidRequest("`If-None-Match` must be `*` here.")
+
+    def check(known: Classification) -> None:
+        if only_first and known.confirmation:
+            raise PreconditionFailed("Somebody has said already what this photo shows.")
+        if expected and not _matches(expected, _etag(_show(known))):
+            raise PreconditionFailed("The classification has changed since you read it. Read it again.")
+
+    return check
 
 
 def _known_label(label: str) -> str:
@@ -321,8 +475,8 @@ def _path_below_stage(event: dict[str, Any]) -> str:
     return path.removeprefix(f"/{stage}") or "/" if stage and f"{path}/".startswith(f"/{stage}/") else path
 
 
-def _page(name: str, uploads_origin: str = "") -> Response[str]:
-    html, policy = page(name, _resolver.context["prefix"], uploads_origin)
+def _page(name: str, **options: Any) -> Response[str]:
+    html, policy = page(name, _resolver.context["prefix"], **options)
     headers: Headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",

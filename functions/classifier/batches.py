@@ -1,24 +1,41 @@
 """What the photos of a listing say together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from classifier.classification import Classification, Status
+from classifier.classification import Classification, Confirmation, Status
 
 
-def verdict(photos: Sequence[Classification]) -> tuple[str, float] | None:
-    """Return the label with the highest mean score, and that mean. Return None if no photo has a label.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The label of a listing, and how sure it is. `scores` maps each label to its mean score, highest first.
 
-    A photo that its seller has confirmed is sure of that label. A sum of logarithms would treat the photos as
-    independent evidence, which pictures of one piece by one seller are not, and one photo of something else would
-    outweigh all others.
+    There is no label if no photo has a vote, and if a person said that it is none of the labels.
     """
-    votes = [scores for photo in photos if (scores := _vote(photo))]
-    if not votes:
-        return None
-    labels = dict.fromkeys(label for scores in votes for label in scores)
-    means = {label: sum(scores.get(label, 0.0) for scores in votes) / len(votes) for label in labels}
-    label = max(means, key=means.__getitem__)
-    return label, means[label]
+
+    label: str | None
+    confidence: float | None
+    needs_review: bool
+    scores: Mapping[str, float]
+
+
+def judge(photos: Sequence[Classification], confirmation: Confirmation | None, review_threshold: float) -> Verdict:
+    """Return what the photos say together: the label with the highest mean score.
+
+    Photos that need review vote only if all voters need it: a care label looks like no garment, and it must not outvote
+    the garment. A confirmed photo is sure of its label. A confirmation of the listing counts before all photos. A sum
+    of logarithms would treat the photos as independent evidence, which pictures of one piece by one seller are not.
+    """
+    voters = [photo for photo in photos if _vote(photo)]
+    sure = [photo for photo in voters if not photo.needs_review]
+    scores = _mean([_vote(photo) for photo in sure or voters])
+    if confirmation:
+        confidence = None if confirmation.label is None else 1.0
+        return Verdict(confirmation.label, confidence, needs_review=False, scores=scores)
+    label = next(iter(scores), None)
+    if label is None:
+        return Verdict(None, None, any(photo.needs_review for photo in photos), scores)
+    return Verdict(label, scores[label], not sure or scores[label] < review_threshold, scores)
 
 
 def count(photos: Sequence[Classification], status: Status) -> int:
@@ -26,7 +43,16 @@ def count(photos: Sequence[Classification], status: Status) -> int:
     return sum(photo.status is status for photo in photos)
 
 
-def _vote(photo: Classification) -> dict[str, float]:
-    if photo.confirmed_label:
-        return {photo.confirmed_label: 1.0}
-    return dict(photo.scores) if photo.status is Status.SUCCEEDED else {}
+def _vote(photo: Classification) -> Mapping[str, float]:
+    """Return the scores that a photo gives to labels. They are empty if it has no vote, as before it has arrived."""
+    if photo.status is Status.PENDING:
+        return {}
+    if photo.confirmation:
+        return {} if photo.confirmation.label is None else {photo.confirmation.label: 1.0}
+    return photo.scores if photo.status is Status.SUCCEEDED else {}
+
+
+def _mean(votes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    labels = dict.fromkeys(label for scores in votes for label in scores)
+    means = {label: sum(scores.get(label, 0.0) for scores in votes) / len(votes) for label in labels}
+    return dict(sorted(means.items(), key=lambda item: -item[1]))

@@ -41,7 +41,7 @@ def handle_s3_event(event: dict[str, Any], services: Services) -> dict[str, Any]
     One failure does not stop the others. The first error is raised in the end, so that Lambda retries the event.
     """
     records = _reconcile_all(event, services)
-    return {"classifications": [record.to_json() for record in records if record]}
+    return {"classifications": [record.to_json(services.description.categories) for record in records if record]}
 
 
 def handle_failed_event(event: dict[str, Any], services: Services) -> None:

@@ -54,11 +54,37 @@ class Failure:
     message: str
 
 
+class Person(StrEnum):
+    """Who said what a photo shows."""
+
+    SELLER = "seller"
+    SHOP = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a person said about a photo or a listing. `label` is None if it shows none of the labels.
+
+    `of_listing`: it was said about the whole listing of the photo.
+    """
+
+    label: str | None
+    by: Person
+    at: datetime
+    of_listing: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the confirmation as the HTTP API shows it."""
+        return {"label": self.label, "by": self.by.value, "at": format_time(self.at)}
+
+
 @dataclass(frozen=True, slots=True)
 class Classification:
     """Everything that is known of one photo.
 
     `scores` maps each label to its probability, highest first. It is empty unless the status is SUCCEEDED.
+    `is_uncertain`: the model is not sure, or failed. `confirmation` is what a person said, of this photo or of its
+    whole listing.
     """
 
     id: str
@@ -66,8 +92,8 @@ class Classification:
     source: Source
     created_at: datetime
     scores: Mapping[str, float]
-    needs_review: bool = False
-    confirmed_label: str | None = None
+    is_uncertain: bool = False
+    confirmation: Confirmation | None = None
     model_version: str | None = None
     image: Image | None = None
     classified_at: datetime | None = None
@@ -79,17 +105,28 @@ class Classification:
         return next(iter(self.scores), None)
 
     @property
+    def needs_review(self) -> bool:
+        """Whether a person should look at the photo, and none has."""
+        is_unclear = self.status is Status.FAILED or (self.status is Status.SUCCEEDED and self.is_uncertain)
+        return is_unclear and self.confirmation is None
+
+    @property
+    def confirmed_label(self) -> str | None:
+        """The label that a person said. None if nobody said one, and if it is none of the labels."""
+        return self.confirmation.label if self.confirmation else None
+
+    @property
     def effective_label(self) -> str | None:
-        """The label that lists go by: the confirmed label if there is one, else the model's."""
-        return self.confirmed_label or self.label
+        """The label that lists and the category go by: what a person said, else the model's."""
+        return self.confirmation.label if self.confirmation else self.label
 
     @property
     def batch_id(self) -> str | None:
         """The listing that an uploaded photo belongs to."""
         return batch_of(self.id) if self.source is Source.S3 else None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the classification as the HTTP API shows it."""
+    def to_json(self, categories: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the classification as the HTTP API shows it. `categories` are the model's, by label."""
         return {
             "id": self.id,
             "status": self.status.value,
@@ -98,6 +135,8 @@ class Classification:
             "needs_review": self.needs_review,
             "predictions": [{"label": label, "score": score} for label, score in self.scores.items()],
             "confirmed_label": self.confirmed_label,
+            "confirmation": self.confirmation and self.confirmation.to_json(),
+            "category": categories.get(self.effective_label) if self.effective_label else None,
             "batch_id": self.batch_id,
             "model_version": self.model_version,
             "image": self.image and self.image.to_json(),

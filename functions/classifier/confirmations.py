@@ -1,36 +1,107 @@
-"""What sellers say about labels: they agree with the model, or correct it."""
+"""What people say about labels: sellers and the shop agree with the model, correct it, or take their answer back."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from classifier.classification import Classification
-from classifier.eventbridge import EventType
-from classifier.reconcile import find_pending
+from classifier.batches import judge
+from classifier.classification import Classification, Confirmation, Person
+from classifier.errors import NotFound
+from classifier.eventbridge import EventType, publish
+from classifier.keys import is_possible_batch, is_upload_key, object_key, photo_id_of
+from classifier.listings import MAX_PHOTOS, describe_listing, read_photos
+from classifier.reconcile import find_pending, follow_listing, follow_row
 from classifier.records import Row
 from classifier.results import save
 from classifier.services import Services
-from classifier.telemetry import count_confirmation, logger
+from classifier.telemetry import count_sellers_answer, logger
 
 # How long a confirmation is kept if the photo's event does not come. Lambda keeps an event for six hours.
 _LIFETIME_WITHOUT_EVENT = timedelta(days=1)
 
 
-def confirm(photo_id: str, label: str, services: Services) -> Classification:
-    """Store the seller's label beside the model's, and publish that. Return the classification with it.
+Precondition = Callable[[Classification], None]
 
-    Raise `NotFound`, the AWS SDK's errors, and `Busy` if the record kept changing.
+
+def accept_any(_: Classification) -> None:
+    """Do not raise: the precondition of a request that has none."""
+
+
+def confirm(
+    photo_id: str, label: str | None, by: Person, services: Services, precondition: Precondition = accept_any
+) -> Classification:
+    """Store what a person said about a photo, and publish that. Return the classification with it.
+
+    `label` is None if the photo shows none of the labels. `precondition` gets the classification that will be replaced,
+    and may raise. Raise `NotFound`, the AWS SDK's errors, and `Busy` if the record kept changing.
     """
+    classification = _say(photo_id, Confirmation(label, by, datetime.now(UTC)), services, precondition)
+    logger.info("confirmed", id=photo_id, label=label)
+    if by is Person.SELLER and classification.label:
+        count_sellers_answer(agrees=label == classification.label)
+    return classification
 
-    def save_label(row: Row) -> Classification:
+
+def take_back(photo_id: str, services: Services, precondition: Precondition = accept_any) -> Classification:
+    """Remove what was said about a photo. What was said about its listing holds again. Raise what `confirm` raises."""
+    classification = _say(photo_id, None, services, precondition)
+    logger.info("taken back", id=photo_id)
+    return follow_listing(classification, services.bucket, services) or classification
+
+
+def _say(
+    photo_id: str, confirmation: Confirmation | None, services: Services, precondition: Precondition
+) -> Classification:
+    def save_confirmation(row: Row) -> Classification:
         known, expires_at = row.classification, row.expires_at
         if known is None:
             known, expires_at = find_pending(row, services), datetime.now(UTC) + _LIFETIME_WITHOUT_EVENT
-        classification = replace(known, confirmed_label=label)
+        precondition(known)
+        classification = replace(known, confirmation=confirmation)
         save(EventType.CONFIRMED, classification, row, services, expires_at)
         return classification
 
-    classification = services.records.update(photo_id, save_label)
-    logger.info("confirmed", id=photo_id, label=label)
-    if classification.label:
-        count_confirmation(agrees=label == classification.label)
-    return classification
+    return services.records.update(photo_id, save_confirmation)
+
+
+def confirm_listing(batch_id: str, label: str | None, by: Person, services: Services) -> None:
+    """Store what a person said about a whole listing, for all of its photos. Raise what `confirm` raises."""
+    photos = _say_of_listing(batch_id, Confirmation(label, by, datetime.now(UTC)), services)
+    logger.info("listing confirmed", id=batch_id, label=label)
+    models_label = judge([replace(photo, confirmation=None) for photo in photos], None, 0).label
+    if by is Person.SELLER and models_label:
+        count_sellers_answer(agrees=label == models_label)
+
+
+def take_back_listing(batch_id: str, services: Services) -> None:
+    """Remove what was said about a whole listing. What was said about single photos holds. Raise as `confirm` does."""
+    _say_of_listing(batch_id, None, services)
+    logger.info("listing taken back", id=batch_id)
+
+
+def _say_of_listing(batch_id: str, confirmation: Confirmation | None, services: Services) -> list[Classification]:
+    """Store and publish it. Return the listing's photos.
+
+    The listing's own row is written first. If this ends before all photos follow it, the next call goes on.
+    """
+    if not find_photo_ids(batch_id, services):
+        raise NotFound.batch(batch_id)
+    kept_until = datetime.now(UTC) + timedelta(days=services.settings.retention_days + 1)
+    services.records.update_listing(batch_id, lambda seen: replace(seen, confirmation=confirmation), kept_until)
+    services.map(
+        lambda one: services.records.update(one, lambda row: follow_row(row, services.bucket, services)),
+        sorted(find_photo_ids(batch_id, services)),  # again: some may have arrived in the meantime
+    )
+    photos = read_photos(batch_id, services)
+    content = describe_listing(services.records.read_listing(batch_id), photos, services)
+    publish(EventType.LISTING_CONFIRMED, content, services)
+    return photos
+
+
+def find_photo_ids(batch_id: str, services: Services) -> set[str]:
+    """Return the ids of a listing's photos: those in the bucket, whose list is up to date, and those announced."""
+    if not is_possible_batch(batch_id):
+        return set()
+    keys = services.bucket.list_keys(object_key(f"{batch_id}/"), MAX_PHOTOS)
+    uploaded = {photo_id_of(key) for key in keys if is_upload_key(key)}
+    return uploaded | {photo.id for photo in read_photos(batch_id, services)}

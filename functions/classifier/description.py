@@ -17,7 +17,8 @@ class Description:
     The scores are softmax(logits / `temperature` + `biases`) (Alexandari et al. 2020, "Maximum Likelihood with
     Bias-Corrected Calibration").
     A photo needs review if its confidence is below `review_threshold` or its familiarity below
-    `familiarity_threshold`. `metrics` holds the figures of the evaluation by split.
+    `familiarity_threshold`. `metrics` holds the figures of the evaluation by split. `categories` holds, for some
+    labels, what people call it (`name`) and its ids in the taxonomies of Google and Shopify (`google`, `shopify`).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Description:
     familiarity_threshold: float
     sha256: str
     metrics: dict[str, dict[str, float]]
+    categories: dict[str, dict[str, Any]]
 
     @property
     def accuracy(self) -> float:
@@ -51,4 +53,5 @@ class Description:
             familiarity_threshold=content["familiarity_threshold"],
             sha256=content["sha256"],
             metrics=content["metrics"],
+            categories=content.get("categories", {}),
         )

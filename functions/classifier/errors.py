@@ -2,7 +2,9 @@
 
     ClassifierError
     ├── InvalidRequest     400  the request or event is malformed, or of an unknown kind
-    │   └── MethodNotAllowed   405  the path exists, but not with this method
+    │   ├── Forbidden          403  the request has no valid token
+    │   ├── MethodNotAllowed   405  the path exists, but not with this method
+    │   └── PreconditionFailed 412  somebody else was faster
     ├── NotFound           404  neither the table nor the bucket knows the id
     ├── PhotoError              the photo can never be classified: its record is FAILED, and it is not retried
     │   ├── ImageTooLarge      413
@@ -43,6 +45,14 @@ class InvalidRequest(ClassifierError):
     status = HTTPStatus.BAD_REQUEST
 
 
+class Forbidden(InvalidRequest):
+    status = HTTPStatus.FORBIDDEN
+
+
+class PreconditionFailed(InvalidRequest):
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
 class MethodNotAllowed(InvalidRequest):
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
@@ -55,6 +65,11 @@ class NotFound(ClassifierError):
     def photo(cls, photo_id: str) -> Self:
         """Return the error for an id that no photo has."""
         return cls(f"There is no photo {quote(photo_id)}.")
+
+    @classmethod
+    def batch(cls, batch_id: str) -> Self:
+        """Return the error for a listing that has no photos."""
+        return cls(f"There is no batch {quote(batch_id)}.")
 
 
 class PhotoError(ClassifierError):

@@ -1,9 +1,10 @@
-"""Publishes classifications to Amazon EventBridge, so that nobody has to poll. Off unless the settings name a bus."""
+"""Publishes what happens to photos and listings to Amazon EventBridge. Off unless the settings name a bus."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
-from classifier.classification import Classification
 from classifier.errors import Busy
 from classifier.services import Services
 
@@ -15,10 +16,14 @@ class EventType(StrEnum):
 
     CLASSIFIED = "Photo Classified"
     CONFIRMED = "Label Confirmed"
+    REMOVED = "Photo Removed"
+    LISTING_FINISHED = "Listing Finished"
+    LISTING_CONFIRMED = "Listing Confirmed"
+    LISTING_REMOVED = "Listing Removed"
 
 
-def publish(event_type: EventType, classification: Classification, services: Services) -> None:
-    """Send the classification as the detail of an event. The same event may be sent again.
+def publish(event_type: EventType, detail: Mapping[str, Any], services: Services) -> None:
+    """Send an event with this detail. The same event may be sent again.
 
     Raise the AWS SDK's errors, and `Busy` if EventBridge did not accept the event.
     """
@@ -30,10 +35,10 @@ def publish(event_type: EventType, classification: Classification, services: Ser
             {
                 "Source": _SOURCE,
                 "DetailType": event_type.value,
-                "Detail": json.dumps(classification.to_json(), ensure_ascii=False),
+                "Detail": json.dumps(detail, ensure_ascii=False),
                 "EventBusName": bus,
             }
         ]
     )
     if answer["FailedEntryCount"]:
-        raise Busy("The event of the classification could not be sent; try again.")
+        raise Busy("An event could not be sent; try again.")

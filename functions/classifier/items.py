@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from classifier.classification import Classification, Failure, Image, Source, Status, format_time
+from classifier.classification import Classification, Confirmation, Failure, Image, Person, Source, Status, format_time
 
 Value = TypeVar("Value")
 MAX_COUNT = 2**53  # of bytes or pixels: JSON's readers have exact numbers up to here
@@ -24,7 +24,8 @@ _ATTRIBUTES = {
     "classified_at",
     "predictions",
     "needs_review",
-    "confirmed_label",
+    "confirmation",
+    "confirmed_label",  # of older versions
     "model_version",
     "image",
     "error",
@@ -49,8 +50,8 @@ def to_item(classification: Classification) -> dict[str, Any]:
             {"label": label, "score": Decimal(repr(score))}  # the AWS SDK refuses floats
             for label, score in classification.scores.items()
         ],
-        "needs_review": classification.needs_review,
-        "confirmed_label": classification.confirmed_label,
+        "needs_review": classification.is_uncertain,
+        "confirmation": classification.confirmation and confirmation_attributes(classification.confirmation),
         "model_version": classification.model_version,
         "image": classification.image and _image_attributes(classification.image),
         "error": classification.failure and asdict(classification.failure),
@@ -89,13 +90,32 @@ def _from_known(item: Mapping[str, Any]) -> Classification:
         source=Source(item.get("source", Source.S3)),
         created_at=_time(item["created_at"]),
         scores={_text(one["label"]): _score(one["score"]) for one in item.get("predictions", [])},
-        needs_review=_flag(item.get("needs_review", False)),
-        confirmed_label=_optional(_text, item, "confirmed_label"),
+        is_uncertain=_flag(item.get("needs_review", False)),
+        confirmation=_read_confirmation(item),
         model_version=_optional(_text, item, "model_version"),
         image=_image(_without_none(image)) if image else None,
         classified_at=_optional(_time, item, "classified_at"),
         failure=Failure(_text(error["code"]), _text(error["message"])) if error else None,
     )
+
+
+def confirmation_attributes(confirmation: Confirmation) -> dict[str, Any]:
+    """Return the attribute of a confirmation. It has no `label` for none of the labels."""
+    return _without_none(confirmation.to_json() | {"of_listing": confirmation.of_listing or None})
+
+
+def parse_confirmation(stored: Mapping[str, Any]) -> Confirmation:
+    """Return the confirmation of an attribute. Raise `TypeError`, `ValueError` or `KeyError`."""
+    label, of_listing = _optional(_text, stored, "label"), _flag(stored.get("of_listing", False))
+    return Confirmation(label, Person(stored["by"]), _time(stored["at"]), of_listing)
+
+
+def _read_confirmation(item: Mapping[str, Any]) -> Confirmation | None:
+    if "confirmation" in item:
+        return parse_confirmation(item["confirmation"])
+    if "confirmed_label" in item:  # an older version did not store who said it, and when
+        return Confirmation(_text(item["confirmed_label"]), Person.SHOP, _time(item["created_at"]))
+    return None
 
 
 def unknown_attributes(item: Mapping[str, Any]) -> dict[str, Any]:

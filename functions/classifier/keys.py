@@ -5,6 +5,7 @@ listing (the batch) that the photo belongs to.
 """
 
 UPLOAD_PREFIX = "uploads/"
+SIGNING_KEYS = "//"  # the key of the table's row with the keys that sign tokens. No photo or listing has this id
 MAX_KEY_BYTES = 1024  # of an object key in S3, in UTF-8
 
 
@@ -26,6 +27,19 @@ def is_upload_key(key: str) -> bool:
 def is_possible_id(photo_id: str) -> bool:
     """Return whether a photo can have this id: S3 refuses longer keys."""
     return len(object_key(photo_id).encode()) <= MAX_KEY_BYTES
+
+
+def is_possible_batch(batch_id: str) -> bool:
+    """Return whether a listing can have this id: the name of one folder, short enough for a photo in it."""
+    try:
+        return batch_of(f"{batch_id}/a") == batch_id and is_possible_id(f"{batch_id}/a")
+    except UnicodeEncodeError:  # JSON can contain half of a surrogate pair
+        return False
+
+
+def listing_key(batch_id: str) -> str:
+    """Return the key of the table's row about a whole listing. No photo has such an id."""
+    return f"{batch_id}/"
 
 
 def batch_of(photo_id: str) -> str | None:

@@ -2,11 +2,22 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+# What sellers may request with a token: the same as others, below `/listings`.
+_SELLERS_PATHS = (
+    "/uploads",
+    "/batches/{batch_id}",
+    "/batches/{batch_id}/confirmation",
+    "/classifications/{id}",
+    "/confirmations/{id}",
+    "/thumbnails/{id}",
+    "/model",
+)
 
 
 def describe_api(labels: Sequence[str], prefix: str) -> dict[str, Any]:
@@ -15,12 +26,27 @@ def describe_api(labels: Sequence[str], prefix: str) -> dict[str, Any]:
     components = document["components"]
     known_label = {**components["schemas"]["KnownLabel"], "enum": labels}
     components = {**components, "schemas": {**components["schemas"], "KnownLabel": known_label}}
-    return {**document, "servers": [{"url": prefix or "/"}], "components": components}
+    paths = {**document["paths"], **{f"/listings{path}": _for_sellers(document, path) for path in _SELLERS_PATHS}}
+    return {**document, "servers": [{"url": prefix or "/"}], "paths": paths, "components": components}
+
+
+def _for_sellers(document: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the operations of a path as sellers see them: with the token of a listing instead of the API key."""
+    return {
+        method: {
+            **operation,
+            "operationId": f"{operation['operationId']}OfListing",
+            "tags": ["listings"],
+            "security": [{"listingToken": []}],
+        }
+        for method, operation in document["paths"][path].items()
+    }
 
 
 def allowed_methods(path: str) -> list[str]:
     """Return the methods of the path. There are none if there is no such path."""
-    for template, operations in _read()["paths"].items():
+    paths = sorted(_read()["paths"].items(), key=lambda path: -len(path[0]))  # `/batches/{batch_id}/confirmation` first
+    for template, operations in paths:
         if fnmatchcase(path, re.sub(r"{\w+}", "?*", template)):  # ids may contain slashes
             methods = [name.upper() for name in operations]
             return [*methods, "HEAD"] if "GET" in methods else methods

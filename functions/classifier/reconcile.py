@@ -8,10 +8,15 @@ bucket is the source of truth. For each event, `reconcile` does this:
 3. It writes the row, on the condition that the row is unchanged since step 1. If there is no object, it writes a
    tombstone. It writes even if there is nothing new.
 4. If the condition fails, it begins again.
+5. It reads the row of the photo's listing. If somebody has confirmed or deleted the listing, or taken that back, it
+   does the same to the photo. Whoever does this to a listing writes that row first, and then looks for the photos in
+   the bucket: so a photo that arrives at the same time is found by one of the two.
 
 Why this is correct: if the write succeeds, nobody else wrote after step 1, so every earlier writer read the object
 before this one did. So a record never goes back to an older object. This needs neither S3's `sequencer`, which
 emulators do not send, nor version ids.
+
+An object under an id that somebody has deleted is deleted, too, if its upload may have been on the way.
 
 Photos are the same if their bytes have the same SHA-256: two photos can be made that have one MD5, and so one ETag.
 """
@@ -21,18 +26,23 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from classifier.batches import count
 from classifier.bucket import Bucket, ObjectNotFound, StoredObject
 from classifier.classification import Classification, Source, Status
 from classifier.classify import Origin, classify, make_failure
 from classifier.errors import Busy, ClassifierError, InternalError, NotFound, PhotoError
-from classifier.eventbridge import EventType
-from classifier.keys import is_upload_key, object_key, photo_id_of
+from classifier.eventbridge import EventType, publish
+from classifier.keys import batch_of, is_upload_key, object_key, photo_id_of
+from classifier.listings import describe_listing, read_photos, uploaded_at, was_on_the_way
 from classifier.records import Row
 from classifier.results import save, save_new
 from classifier.services import Services
 from classifier.telemetry import Stopwatch, logger
 
 _TOMBSTONE_LIFETIME = timedelta(days=1)  # a writer that saw the object lives for 15 minutes at most, Lambda's maximum
+# The event of an upload that was on the way when its photo was deleted can come late: after 6 hours in Lambda and 14
+# days in the failure queue.
+DELETED_LIFETIME = timedelta(days=15)
 _INTERNAL_ERROR = InternalError(
     "The photo could not be classified through a fault of the service. Please upload it again."
 )
@@ -52,6 +62,10 @@ def find_pending(row: Row, services: Services) -> Classification:
         created_at = services.bucket.last_modified(key)
     except ObjectNotFound as error:
         raise NotFound.photo(row.id) from error
+    batch_id = batch_of(row.id)
+    deletions = [row.deleted_at, batch_id and services.records.read_listing(batch_id).deleted_at]
+    if any(deleted_at and was_on_the_way(created_at, deleted_at) for deleted_at in deletions):
+        raise NotFound.photo(row.id)
     return Classification(row.id, Status.PENDING, Source.S3, created_at, scores={})
 
 
@@ -62,9 +76,73 @@ def reconcile(bucket: str, key: str, services: Services, *, final_attempt: bool 
     Return the record, or None for a tombstone. Raise the AWS SDK's errors, and `Busy` if the record kept changing.
     """
     photos = replace(services.bucket, name=bucket)
-    return services.records.update(
-        photo_id_of(key), lambda row: _reconcile_row(row, photos, services, final_attempt=final_attempt)
-    )
+    photo_id = photo_id_of(key)
+
+    def reconcile_row(row: Row) -> Classification | None:
+        return _reconcile_row(row, photos, services, final_attempt=final_attempt)
+
+    classification = services.records.update(photo_id, reconcile_row)
+    if classification:
+        classification = follow_listing(classification, photos, services)
+        if classification is None:  # whoever wrote the tombstone may have ended before the object was deleted
+            classification = services.records.update(photo_id, reconcile_row)
+    publish_if_finished(batch_of(photo_id), services)
+    return classification
+
+
+def publish_if_finished(batch_id: str | None, services: Services) -> None:
+    """Publish the listing if none of its photos is pending. It costs reads, so only if events are published."""
+    if batch_id is None or services.settings.event_bus is None:
+        return
+    photos = read_photos(batch_id, services)
+    if photos and count(photos, Status.PENDING) == 0:
+        content = describe_listing(services.records.read_listing(batch_id), photos, services)
+        publish(EventType.LISTING_FINISHED, content, services)
+
+
+def mark_removed(row: Row, expires_at: datetime, deleted_at: datetime | None, services: Services) -> None:
+    """Publish that the photo is gone, and store a tombstone. Raise `Conflict`, the AWS SDK's errors, and `Busy`.
+
+    It is published first: after an error, whoever tries again finds the photo's record, and publishes again.
+    """
+    if row.classification:
+        publish(EventType.REMOVED, {"id": row.id, "batch_id": row.classification.batch_id}, services)
+    services.records.mark_removed(row, expires_at, deleted_at)
+
+
+def follow_listing(classification: Classification, photos: Bucket, services: Services) -> Classification | None:
+    """Do to a photo what a person did to its whole listing. Return its classification then."""
+    if classification.batch_id is None:
+        return classification
+    if services.records.read_listing(classification.batch_id).revision is None:
+        return classification
+    return services.records.update(classification.id, lambda row: follow_row(row, photos, services))
+
+
+def follow_row(row: Row, photos: Bucket, services: Services) -> Classification | None:
+    """Write the row of a photo that follows from its listing. What was said of the photo itself holds."""
+    known = row.classification
+    if known is None or known.batch_id is None:
+        return known
+    listing = services.records.read_listing(known.batch_id)
+    if listing.deleted_at and was_on_the_way(uploaded_at(known), listing.deleted_at):
+        delete_photo(row, listing.deleted_at, photos, services)
+        return None
+    current = known.confirmation
+    confirmation = listing.confirmation and replace(listing.confirmation, of_listing=True)
+    is_own = current is not None and not current.of_listing
+    if is_own or confirmation == current or not (confirmation or listing.is_taken_back):
+        return known
+    classification = replace(known, confirmation=confirmation)
+    save(EventType.CONFIRMED, classification, row, services, row.expires_at)
+    return classification
+
+
+def delete_photo(row: Row, deleted_at: datetime, photos: Bucket, services: Services) -> None:
+    """Store a tombstone, then delete the object: an upload that is on the way finds the tombstone."""
+    mark_removed(row, datetime.now(UTC) + DELETED_LIFETIME, deleted_at, services)
+    photos.delete([object_key(row.id)])
+    logger.info("deleted", id=row.id)
 
 
 def _reconcile_row(row: Row, bucket: Bucket, services: Services, *, final_attempt: bool) -> Classification | None:
@@ -72,10 +150,14 @@ def _reconcile_row(row: Row, bucket: Bucket, services: Services, *, final_attemp
     try:
         stored = bucket.open(object_key(row.id))
     except ObjectNotFound:
-        services.records.mark_removed(row, datetime.now(UTC) + _TOMBSTONE_LIFETIME)
+        lifetime = DELETED_LIFETIME if row.deleted_at else _TOMBSTONE_LIFETIME
+        mark_removed(row, datetime.now(UTC) + lifetime, row.deleted_at, services)
         logger.info("removed", id=row.id)
         return None
     with closing(stored.body):
+        if row.deleted_at and was_on_the_way(stored.last_modified, row.deleted_at):
+            delete_photo(row, row.deleted_at, bucket, services)
+            return None
         return _save_object(stored, row, services, final_attempt=final_attempt)
 
 
@@ -96,7 +178,7 @@ def _save_object(stored: StoredObject, row: Row, services: Services, *, final_at
         content = _INTERNAL_ERROR
     classification = _classify_content(content, stored.size, origin, services, stopwatch)
     if known:
-        classification = replace(classification, confirmed_label=known.confirmed_label)
+        classification = replace(classification, confirmation=known.confirmation)
     save_new(classification, row, services, stopwatch)
     return classification
 

@@ -13,10 +13,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from classifier.classification import Classification
+from classifier.classification import Classification, Confirmation, format_time
 from classifier.errors import Busy
 from classifier.indexes import SORT_KEY, Filter, find_partitions, index_keys
-from classifier.items import UnreadableItem, from_item, read_expiry, to_item, unknown_attributes
+from classifier.items import (
+    UnreadableItem,
+    confirmation_attributes,
+    from_item,
+    parse_confirmation,
+    read_expiry,
+    to_item,
+    unknown_attributes,
+)
+from classifier.keys import is_possible_batch, listing_key
 from classifier.telemetry import logger
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ _MAX_ITEMS_PER_QUERY = 100  # the most that BatchGetItem returns
 _SPARE_ITEMS = 4  # that a query reads of a shard, which has rarely many more of the newest records than the others
 # How often items are read that DynamoDB did not return, and the pause after the first time, which doubles: 1.5 seconds.
 _MAX_READS, _FIRST_PAUSE_SECONDS = 6, 0.05
+
+_LISTING_ATTRIBUTES = {"id", "revision", "expires_at", "confirmation", "deleted_at"}
 
 Item = dict[str, Any]
 Result = TypeVar("Result")
@@ -45,7 +56,7 @@ class Row:
     `revision` identifies this state of the row, in DynamoDB's notation. It is None if there was no row.
     `classification` is None if there was no row, if the photo was removed, and if the record has expired or is
     unreadable. `expires_at` is when it expires; None if it does not. `unknown` holds the attributes that a newer
-    version of the code wrote.
+    version of the code wrote. `deleted_at` is when somebody deleted the photo.
     """
 
     id: str
@@ -54,10 +65,26 @@ class Row:
     expires_at: datetime | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
     is_readable: bool = True
+    deleted_at: datetime | None = None
 
     def without_photo(self) -> "Row":
         """Return the row without what it says of its photo: another photo takes its place."""
         return replace(self, classification=None, unknown={})
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the table holds of a whole listing: what a person said of it, and when it was deleted.
+
+    `revision` and `unknown` are as in `Row`. `is_taken_back`: somebody said something, and took it back.
+    """
+
+    batch_id: str
+    revision: "UniversalAttributeValueTypeDef | None" = None
+    confirmation: Confirmation | None = None
+    deleted_at: datetime | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    is_taken_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +120,8 @@ class Records:
 
     def read(self, photo_id: str) -> Row:
         """Read the row, strongly consistent. Raise the AWS SDK's errors, and `Busy` if the answer was damaged."""
-        answer = self.client.get_item(
-            TableName=self.table, Key={"id": {"S": photo_id}}, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
-        )
-        # If every answer to the SDK's tries was cut short, the SDK returns the last one as if there were no item.
-        if "ConsumedCapacity" not in answer:
-            raise Busy("The record could not be read; try again in a moment.")
-        stored = answer.get("Item", {})
-        item = self._from_dynamodb(stored)
-        row = Row(photo_id, stored.get("revision"))
+        item, revision = self.get_item(photo_id)
+        row = Row(photo_id, revision, deleted_at=_read_deletion(item))
         try:
             classification = _read_classification(item)
         except UnreadableItem as error:
@@ -119,23 +139,70 @@ class Records:
         Attributes of the row that this version of the code does not know are stored again.
         """
         item = {**to_item(classification), **index_keys(classification, self.shards)}
-        self._put({**replacing.unknown, **item}, replacing, expires_at)
+        self.put_item({**replacing.unknown, **item}, replacing.revision, expires_at)
 
-    def mark_removed(self, replacing: Row, expires_at: datetime) -> None:
-        """Store a tombstone until `expires_at`, so that writers that still saw the photo get a `Conflict`."""
-        self._put({"id": replacing.id}, replacing, expires_at)
+    def mark_removed(self, replacing: Row, expires_at: datetime, deleted_at: datetime | None = None) -> None:
+        """Store a tombstone until `expires_at`, so that writers that still saw the photo get a `Conflict`.
+
+        `deleted_at` is when somebody deleted the photo, if it was not only removed from the bucket.
+        """
+        deletion = {"deleted_at": format_time(deleted_at)} if deleted_at else {}
+        self.put_item({"id": replacing.id, **deletion}, replacing.revision, expires_at)
 
     def update(self, photo_id: str, step: Callable[[Row], Result]) -> Result:
         """Read the row and call `step` with it, again after each `Conflict`. Return what `step` returns.
 
         Raise `Busy` after ten conflicts.
         """
+        return self._repeat(lambda: step(self.read(photo_id)), photo_id)
+
+    def read_listing(self, batch_id: str) -> Listing:
+        """Read what is known of a whole listing, strongly consistent. Raise what `read` raises."""
+        if not is_possible_batch(batch_id):
+            return Listing(batch_id)
+        item, revision = self.get_item(listing_key(batch_id))
+        unknown = {name: value for name, value in item.items() if name not in _LISTING_ATTRIBUTES}
+        is_taken_back = bool(item) and "confirmation" not in item and not _has_expired(item)
+        return Listing(
+            batch_id, revision, _read_listing_confirmation(item), _read_deletion(item), unknown, is_taken_back
+        )
+
+    def update_listing(
+        self, batch_id: str, step: Callable[[Listing], Listing], expires_at: datetime | None = None
+    ) -> Listing:
+        """Read the listing and store what `step` makes of it, again after each `Conflict`. Raise what `step` raises."""
+
+        def write() -> Listing:
+            seen = self.read_listing(batch_id)
+            changed = step(seen)
+            item: Item = {**changed.unknown, "id": listing_key(batch_id)}
+            if changed.deleted_at:
+                item["deleted_at"] = format_time(changed.deleted_at)
+            if changed.confirmation:
+                item["confirmation"] = confirmation_attributes(changed.confirmation)
+            self.put_item(item, seen.revision, expires_at)
+            return changed
+
+        return self._repeat(write, batch_id)
+
+    def _repeat(self, action: Callable[[], Result], name: str) -> Result:
         for _ in range(MAX_ATTEMPTS):
             try:
-                return step(self.read(photo_id))
+                return action()
             except Conflict:
                 continue
-        raise Busy(f"The record of {photo_id!r} keeps changing; try again.")
+        raise Busy(f"The record of {name!r} keeps changing; try again.")
+
+    def get_item(self, key: str) -> "tuple[Item, UniversalAttributeValueTypeDef | None]":
+        """Return the item, which is empty if there is none, and its revision. Strongly consistent."""
+        answer = self.client.get_item(
+            TableName=self.table, Key={"id": {"S": key}}, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+        )
+        # If every answer to the SDK's tries was cut short, the SDK returns the last one as if there were no item.
+        if "ConsumedCapacity" not in answer:
+            raise Busy("The record could not be read; try again in a moment.")
+        stored = answer.get("Item", {})
+        return self._from_dynamodb(stored), stored.get("revision")
 
     def page(self, wanted: Filter, limit: int, position: str | None = None) -> Page:
         """Read up to `limit` matching records, newest first, from the position on. Eventually consistent.
@@ -213,7 +280,13 @@ class Records:
                 return items
         raise Busy("The photos of the listing could not be read; try again in a moment.")
 
-    def _put(self, item: dict[str, Any], replacing: Row, expires_at: datetime | None) -> None:
+    def put_item(
+        self,
+        item: Item,
+        seen: "UniversalAttributeValueTypeDef | None",
+        expires_at: datetime | None = None,
+    ) -> None:
+        """Store the item in place of the one whose revision was seen. Raise `Conflict` if it has changed."""
         new_revision = uuid.uuid4().hex
         item = {**item, "revision": new_revision}
         if expires_at is not None:
@@ -221,8 +294,8 @@ class Records:
         # The new revision is allowed, too: the SDK sends the request again if the answer to the first one was lost.
         unchanged = "attribute_not_exists(revision)"
         values: dict[str, UniversalAttributeValueTypeDef] = {":new": {"S": new_revision}}
-        if replacing.revision is not None:
-            unchanged, values = "revision = :seen", {**values, ":seen": replacing.revision}
+        if seen is not None:
+            unchanged, values = "revision = :seen", {**values, ":seen": seen}
         try:
             self.client.put_item(
                 TableName=self.table,
@@ -237,10 +310,36 @@ class Records:
         return {name: self._deserialize(value) for name, value in item.items()}
 
 
+def _read_deletion(item: Mapping[str, Any]) -> datetime | None:
+    """Return when somebody deleted what the row is about. None if nobody did, or the row has expired."""
+    if _has_expired(item):
+        return None
+    try:
+        return datetime.fromisoformat(item["deleted_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read_listing_confirmation(item: Mapping[str, Any]) -> Confirmation | None:
+    """Return what a person said of a listing. What only a newer version of the code understands does not count."""
+    if "confirmation" not in item or _has_expired(item):
+        return None
+    try:
+        return parse_confirmation(item["confirmation"])
+    except (KeyError, TypeError, ValueError) as error:
+        logger.warning("The confirmation of a listing is unreadable", id=item["id"], reason=repr(error))
+        return None
+
+
+def _has_expired(item: Mapping[str, Any]) -> bool:
+    """Return whether the row no longer counts. DynamoDB deletes it within days."""
+    expires_at = read_expiry(item)
+    return expires_at is not None and expires_at <= datetime.now(UTC)
+
+
 def _read_classification(item: Mapping[str, Any]) -> Classification | None:
     """Return the record's classification, or None if it has expired or is a tombstone. Raise `UnreadableItem`."""
-    expires_at = read_expiry(item)
-    if "status" not in item or (expires_at and expires_at <= datetime.now(UTC)):  # DynamoDB deletes it within days
+    if "status" not in item or _has_expired(item):
         return None
     return from_item(item)
 

@@ -27,15 +27,26 @@ def read_body(event: "APIGatewayProxyEvent") -> bytes:
         raise InvalidRequest("The body is not valid base64.") from error
 
 
-def parse_object(body: bytes, expected: str) -> dict[str, Any]:
-    """Return the JSON object in the body. `expected` tells the client what to send, in the error's message."""
+def parse_object(body: bytes, expected: str, known: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON object in the body, whose fields must be known.
+
+    `expected` tells the client what to send, in the error's message.
+    """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The body is not JSON. {expected}") from error
     if not isinstance(content, dict):
         raise InvalidRequest(f"The body is not a JSON object. {expected}")
+    check_fields(content, known, expected)
     return content
+
+
+def check_fields(content: Mapping[str, Any], known: Sequence[str], expected: str) -> None:
+    """Raise `InvalidRequest` for a field that is not known."""
+    for name in content:
+        if name not in known:
+            raise InvalidRequest(f"Unknown field {quote(name)}. {expected}")
 
 
 def query_parameters(event: "APIGatewayProxyEvent", known: Sequence[str]) -> dict[str, str]:
@@ -43,7 +54,8 @@ def query_parameters(event: "APIGatewayProxyEvent", known: Sequence[str]) -> dic
     values_by_name = event.raw_event.get("multiValueQueryStringParameters") or {}
     for name, values in values_by_name.items():
         if name not in known:
-            raise InvalidRequest(f"Unknown parameter {quote(name)}. Known parameters: {', '.join(known)}.")
+            expected = f"Known parameters: {', '.join(known)}." if known else "This request has no parameters."
+            raise InvalidRequest(f"Unknown parameter {quote(name)}. {expected}")
         if len(values) > 1:
             raise InvalidRequest(f"`{name}` is given {len(values)} times.")
     return {name: values[0] for name, values in values_by_name.items()}

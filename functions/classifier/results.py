@@ -25,7 +25,7 @@ def save(
     and publishes again, so an event is published at least once.
     """
     services.records.write(classification, replacing, expires_at)
-    publish(event_type, classification, services)
+    publish(event_type, classification.to_json(services.description.categories), services)
 
 
 def save_new(

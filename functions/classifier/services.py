@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from classifier.download import Downloader
     from classifier.model import Model
     from classifier.records import Records
+    from classifier.signing_keys import SigningKeys
 
 # ruff: noqa: PLC0415 - a cold start imports only what its event needs
 
@@ -113,6 +114,13 @@ class Services:
         from classifier.records import Records
 
         return Records(_make_client("dynamodb"), self.settings.table, self.settings.index_shards, self.map)
+
+    @_LockedCachedProperty
+    def signing_keys(self) -> "SigningKeys":
+        """The keys that sign sellers' tokens."""
+        from classifier.signing_keys import SigningKeys
+
+        return SigningKeys(self.records)
 
     @_LockedCachedProperty
     def eventbridge(self) -> "EventBridgeClient":

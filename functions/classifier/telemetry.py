@@ -68,8 +68,8 @@ def count_failure(error_code: str) -> None:
     metrics.add_metric(name=_FAILED_SHARE, unit=MetricUnit.Count, value=1)
 
 
-def count_confirmation(*, agrees: bool) -> None:
-    """Count a confirmation, and whether the seller agrees with the model."""
+def count_sellers_answer(*, agrees: bool) -> None:
+    """Count what a seller said of a photo or a listing, and whether it is what the model says."""
     metrics.add_metric(name=_AGREED_SHARE, unit=MetricUnit.Count, value=int(agrees))
 
 

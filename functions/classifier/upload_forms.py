@@ -3,15 +3,21 @@
 import itertools
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
 from classifier.classification import Classification, Source, Status, format_time
-from classifier.errors import InvalidRequest, quote
-from classifier.keys import object_key
+from classifier.confirmations import find_photo_ids
+from classifier.errors import InvalidRequest, NotFound, quote
+from classifier.keys import is_possible_id, object_key
+from classifier.listings import MAX_PHOTOS
+from classifier.reconcile import DELETED_LIFETIME
 from classifier.records import Row
+from classifier.request_parsing import check_fields
 from classifier.services import Services
 
 _FORM_LIFETIME = timedelta(hours=1)
@@ -43,11 +49,11 @@ class File:
 
 
 def parse_files(content: dict[str, Any]) -> list[File]:
-    """Return the files of a request, each with a name of its own. Raise `InvalidRequest`."""
+    """Return the files of a request. Raise `InvalidRequest`."""
     files = content.get("files")
     if not isinstance(files, list) or not 1 <= len(files) <= _MAX_FILES:
         raise InvalidRequest(f"`files` must be a list of 1 to {_MAX_FILES} files.")
-    return _with_unique_names([_parse_file(file) for file in files])
+    return [_parse_file(file) for file in files]
 
 
 def create_listing(files: list[File], services: Services) -> dict[str, Any]:
@@ -55,17 +61,71 @@ def create_listing(files: list[File], services: Services) -> dict[str, Any]:
 
     Raise the AWS SDK's errors. Records and forms expire after an hour, so an upload that never comes leaves nothing.
     """
-    # In whole seconds, as S3's times: otherwise an uploaded photo could be older than its announcement.
-    now = datetime.now(UTC).replace(microsecond=0)
-    expires_at = now + _FORM_LIFETIME
-    batch_id, records = uuid.uuid4().hex, services.records
-    announced = [
-        Classification(f"{batch_id}/{file.name}", Status.PENDING, Source.S3, created_at=now, scores={})
-        for file in files
-    ]
-    services.map(lambda one: records.write(one, Row(one.id), expires_at), announced)
+    now, batch_id = _now(), uuid.uuid4().hex
+    taken: set[str] = set()
+    announced = [_pending(batch_id, _free_name(file, taken), now) for file in files]
+    services.map(lambda one: services.records.write(one, Row(one.id), now + _FORM_LIFETIME), announced)
+    return _sign_forms(announced, files, batch_id, services)
+
+
+def add_to_listing(files: list[File], batch_id: str, services: Services, *, is_known: bool) -> dict[str, Any]:
+    """Do the same for a listing that exists. `is_known`: a token proves that it does, even if no photo has arrived.
+
+    Raise `NotFound`, `InvalidRequest` if there are too many photos, the AWS SDK's errors and `Busy`.
+    """
+    now, photo_ids = _now(), find_photo_ids(batch_id, services)
+    if not (photo_ids or is_known) or _is_deleted(batch_id, services):
+        raise NotFound.batch(batch_id)
+    if len(photo_ids) + len(files) > MAX_PHOTOS:
+        raise InvalidRequest(f"A listing can have at most {MAX_PHOTOS} photos.")
+    taken = {one.removeprefix(f"{batch_id}/") for one in photo_ids}
+    announced = [_announce(file, batch_id, taken, now, services) for file in files]
+    if _is_deleted(batch_id, services):  # in the meantime
+        for one in announced:
+            services.records.update(one.id, lambda row: services.records.mark_removed(row, now + DELETED_LIFETIME, now))
+        raise NotFound.batch(batch_id)
+    return _sign_forms(announced, files, batch_id, services)
+
+
+def _now() -> datetime:
+    """Return the time in whole seconds, as S3's times: else a photo could be older than its announcement."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _is_deleted(batch_id: str, services: Services) -> bool:
+    return services.records.read_listing(batch_id).deleted_at is not None
+
+
+def _announce(file: File, batch_id: str, taken: set[str], now: datetime, services: Services) -> Classification:
+    """Store a PENDING record under a name that no photo of the listing has or had before it was deleted."""
+    while True:
+        announced = _pending(batch_id, _free_name(file, taken), now)
+        if not is_possible_id(announced.id):
+            raise InvalidRequest(f"The name {quote(file.name)} is too long for this listing.")
+        if services.records.update(announced.id, partial(_store_if_free, announced, services)):
+            return announced
+
+
+def _store_if_free(announced: Classification, services: Services, row: Row) -> bool:
+    if row.classification or row.deleted_at or not row.is_readable:
+        return False
+    services.records.write(announced, row, announced.created_at + _FORM_LIFETIME)
+    return True
+
+
+def _pending(batch_id: str, name: str, now: datetime) -> Classification:
+    return Classification(f"{batch_id}/{name}", Status.PENDING, Source.S3, created_at=now, scores={})
+
+
+def _sign_forms(
+    announced: Sequence[Classification], files: Sequence[File], batch_id: str, services: Services
+) -> dict[str, Any]:
     items = [
-        {"id": one.id, **sign_form(one.id, file.content_type, services), "expires_at": format_time(expires_at)}
+        {
+            "id": one.id,
+            **sign_form(one.id, file.content_type, services),
+            "expires_at": format_time(one.created_at + _FORM_LIFETIME),
+        }
         for one, file in zip(announced, files, strict=True)
     ]
     return {"batch_id": batch_id, "items": items}
@@ -81,6 +141,7 @@ def sign_form(photo_id: str, content_type: str, services: Services) -> dict[str,
 def _parse_file(file: object) -> File:
     if not isinstance(file, dict) or not isinstance(name := file.get("name"), str):
         raise InvalidRequest(f"Each of `files` needs a `name`. {EXPECTED_FILES}")
+    check_fields(file, ("name", "content_type"), EXPECTED_FILES)
     if not _is_file_name(name):
         raise InvalidRequest(
             f"A file's `name` must have 1 to {_MAX_NAME_BYTES} bytes, without slashes, control characters and '${{', "
@@ -100,14 +161,10 @@ def _is_file_name(name: str) -> bool:
     return 0 < length <= _MAX_NAME_BYTES and not _FORBIDDEN_IN_NAMES.search(name)
 
 
-def _with_unique_names(files: list[File]) -> list[File]:
-    """Add a number to names that are there twice: photos of two phones may both be IMG_0001.jpg."""
-    taken: set[str] = set()
-    renamed = []
-    for file in files:
-        path = PurePosixPath(file.name)
-        numbered = (f"{path.stem}-{number}{path.suffix}" for number in itertools.count(2))
-        name = next(candidate for candidate in itertools.chain([file.name], numbered) if candidate not in taken)
-        taken.add(name)
-        renamed.append(File(name, file.content_type))
-    return renamed
+def _free_name(file: File, taken: set[str]) -> str:
+    """Take a name: that of the file, or with a number if it is taken. Photos of two phones may both be IMG_0001.jpg."""
+    path = PurePosixPath(file.name)
+    numbered = (f"{path.stem}-{number}{path.suffix}" for number in itertools.count(2))
+    name = next(candidate for candidate in itertools.chain([file.name], numbered) if candidate not in taken)
+    taken.add(name)
+    return name

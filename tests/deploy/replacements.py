@@ -7,7 +7,7 @@ from typing import Any
 Template = dict[str, Any]
 RIE = "/aws-lambda-rie"  # where the emulator mounts Lambda's runtime interface emulator
 HANDLER = "classifier.app.lambda_handler"  # of the image, if nothing else is said
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
 def _leave_out_code_deploy(template: Template) -> None:
@@ -40,8 +40,16 @@ def _name_the_methods(template: Template) -> None:
         if event["Properties"].get("Method") == "ANY":
             del events[name]
             for method in _METHODS:
-                events[name + method.title()] = copy.deepcopy(event)
-                events[name + method.title()]["Properties"]["Method"] = method
+                copied = copy.deepcopy(event)
+                copied["Properties"]["Method"] = method
+                if not _has_method(events, copied):
+                    events[name + method.title()] = copied
+
+
+def _has_method(events: Template, wanted: Template) -> bool:
+    """Return whether the path has a method of its own."""
+    place = [wanted["Properties"][name] for name in ("Path", "Method")]
+    return any([one["Properties"].get(name) for name in ("Path", "Method")] == place for one in events.values())
 
 
 def _bring_the_runtime_emulator(template: Template) -> None:

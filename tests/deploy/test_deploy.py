@@ -258,6 +258,25 @@ def test_a_changed_parameter_reaches_the_alias(cloud: Cloud) -> None:
     assert after["Environment"]["Variables"]["INDEX_SHARDS"] == "4"
 
 
+def test_a_seller_s_browser_needs_the_token_of_the_listing_and_no_key(cloud: Cloud) -> None:
+    key = cloud.run(cloud.script(block("   STACK="), "echo $KEY")).split()[-1]
+    api = cloud.run(cloud.script(block("   STACK="), "echo $API")).split()[-1].rstrip("/")
+    files = {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]}
+    made = requests.post(f"{api}/uploads", json=files, headers={"x-api-key": key}, timeout=30).json()
+    batch, token = made["batch_id"], {"Authorization": f"Bearer {made['token']}"}
+
+    own = requests.get(f"{api}/listings/batches/{batch}", headers=token, timeout=30)
+    added = requests.post(f"{api}/listings/uploads", json=files, headers=token, timeout=30)
+    other = requests.get(f"{api}/listings/batches/listing-42", headers=token, timeout=30)
+    nobody = requests.get(f"{api}/listings/batches/{batch}", timeout=30)
+    preflight = requests.options(f"{api}/listings/batches/{batch}", timeout=30)
+    removed = requests.delete(f"{api}/listings/batches/{batch}", headers=token, timeout=30)
+
+    assert (own.status_code, own.json()["total"]) == (200, 1)
+    assert (added.status_code, added.json()["batch_id"]) == (201, batch)
+    assert [answer.status_code for answer in (other, nobody, preflight, removed)] == [404, 403, 204, 204]
+
+
 def test_a_domain_of_one_s_own_serves_the_page_with_a_working_api(cloud: Cloud) -> None:
     """It was set by the update before.
 
@@ -448,32 +467,27 @@ def test_the_function_stops_and_goes_on(cloud: Cloud) -> None:
     assert printed.splitlines()[-1] in {"left:", "left: None"}
 
 
-def test_the_photos_of_a_seller_are_erased(cloud: Cloud) -> None:
-    printed = cloud.run(
-        cloud.script(
-            block("   STACK="),
-            block("aws s3 rm", OPERATIONS),
-            'sleep 8; curl --silent --header "x-api-key: $KEY" $API/batches/listing-42',
-            "aws s3 cp local/t-shirt.jpg s3://$BUCKET/uploads/listing-42/front.jpg",
-        )
-    )
+def test_the_photos_of_a_seller_and_the_record_of_a_request_are_erased(cloud: Cloud) -> None:
+    """The listing is gone from the bucket, too, and the event of its upload does not bring it back."""
+    erase = block("curl --request DELETE", OPERATIONS)
 
-    assert '"code": "not_found"' in printed
-
-
-def test_the_record_of_a_request_is_erased(cloud: Cloud) -> None:
     printed = cloud.run(
         cloud.script(
             block("   STACK="),
             'curl --silent --dump-header headers --output /dev/null --header "x-api-key: $KEY" '
             "--header 'Content-Type: image/jpeg' --data-binary @local/t-shirt.jpg $API/predict",
             "ID=$(grep -i ^location: headers | tr -d '\\r'); ID=${ID##*/}",
-            block("ID=", OPERATIONS).replace("ID OF THE CLASSIFICATION", "'$ID'"),
+            "aws s3 cp local/t-shirt.jpg s3://$BUCKET/uploads/listing-7/front.jpg",
+            erase.replace("ID_OF_A_CLASSIFICATION", "$ID").replace("listing-42", "listing-7"),
             'curl --silent --header "x-api-key: $KEY" $API/classifications/$ID',
+            'curl --silent --header "x-api-key: $KEY" $API/batches/listing-7',
+            "echo; echo left: $(aws s3 ls s3://$BUCKET/uploads/listing-7/)",
+            'sleep 8; curl --silent --header "x-api-key: $KEY" $API/classifications/listing-7/front.jpg',
         )
     )
 
-    assert '"code": "not_found"' in printed
+    assert printed.count('"code": "not_found"') == 3
+    assert re.search(r"^left:$", printed, re.MULTILINE)
 
 
 def test_one_function_without_a_stack_returns_ten_scores(cloud: Cloud, photo_network: str) -> None:

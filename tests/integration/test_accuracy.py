@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from classifier.batches import verdict
+from classifier.batches import judge
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
@@ -49,7 +49,9 @@ def test_the_verdict_of_several_photos_is_more_accurate_than_one_photo(
         random.shuffle(members)
         for start in range(0, len(members) - size + 1, size):
             groups += 1
-            right_groups += (verdict(members[start : start + size]) or ("", 0))[0] == label
+            right_groups += (
+                judge(members[start : start + size], None, model.description.review_threshold).label == label
+            )
 
     assert right_groups / groups > right / len(photos)
     record_property(f"right verdicts of {size} photos, of 1,000", round(1000 * right_groups / groups))

@@ -3,6 +3,8 @@
 Other tests go into detail. These fail if something that users rely on is missing or has another form.
 """
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 from openapi_spec_validator import validate
 from PIL import Image
 
-from classifier.errors import InvalidRequest, MethodNotAllowed
+from classifier.errors import Forbidden, InvalidRequest, MethodNotAllowed, PreconditionFailed
 from classifier.events import is_failed_event
 from classifier.keys import object_key
 from classifier.model import Model
@@ -23,12 +25,13 @@ from tests.support.api import Answer, Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, garment, photo
 from tests.support.errors import error_kinds
-from tests.support.events import message, queue_event, s3_event
+from tests.support.events import api_event, message, queue_event, s3_event
 from tests.support.photo_server import PhotoServer
 
 PANTS = photo("pants")
 ID = "listing-42/front.jpg"  # of the photo in the files of events/
 IMAGE = {"Content-Type": "image/jpeg"}
+PANTS_CATEGORY = {"google": 204, "shopify": "aa-1-12", "name": "Pants"}
 CODES = {
     "invalid_request": 400,
     "not_found": 404,
@@ -71,8 +74,8 @@ def upload(bucket: Bucket, services: Services, identifier: str = ID, data: bytes
 
 def assert_classification(content: Any, model: Model) -> None:
     assert list(content) == [
-        *("id", "status", "label", "confidence", "needs_review", "predictions", "confirmed_label", "batch_id"),
-        *("model_version", "image", "source", "created_at", "classified_at", "error"),
+        *("id", "status", "label", "confidence", "needs_review", "predictions", "confirmed_label", "confirmation"),
+        *("category", "batch_id", "model_version", "image", "source", "created_at", "classified_at", "error"),
     ]
     assert content["status"] == "SUCCEEDED"
     scores = [prediction["score"] for prediction in content["predictions"]]
@@ -247,10 +250,24 @@ def test_post_uploads_and_get_batches_id_answer_forms_and_progress(
     assert set(front) == {"id", "url", "fields", "status_url", "expires_at"}
     assert client.follow(front["status_url"]).json["id"] == front["id"]
     assert set(batch) == {
-        *("batch_id", "total", "pending", "succeeded", "failed", "label", "confidence", "items"),
+        *("batch_id", "total", "pending", "succeeded", "failed", "label", "confidence", "needs_review"),
+        *("predictions", "confirmation", "category", "items"),
     }
     assert [batch[name] for name in ("total", "pending", "succeeded", "failed")] == [2, 0, 1, 1]
-    assert batch["label"] == "pants"
+    assert (batch["label"], batch["category"], batch["confirmation"]) == ("pants", PANTS_CATEGORY, None)
+    assert set(answer.json) == {"batch_id", "token", "items"}
+
+
+def test_post_uploads_adds_photos_to_a_listing(client: Client, services: Services, bucket: Bucket) -> None:
+    upload(bucket, services)
+    files = [{"name": "front.jpg", "content_type": "image/jpeg"}]
+
+    answer = client.request("POST", "/uploads", {"files": files, "batch_id": "listing-42"})
+    missing = client.request("POST", "/uploads", {"files": files, "batch_id": "nothing"})
+
+    assert (answer.status, answer.json["batch_id"]) == (201, "listing-42")
+    assert client.request("GET", "/batches/listing-42").json["total"] == 2
+    assert missing.status == CODES["not_found"]
 
 
 @pytest.mark.parametrize("count", [0, 51])
@@ -267,7 +284,168 @@ def test_put_confirmations_id_stores_the_label(client: Client, services: Service
 
     assert answer.status == 200
     assert (answer.json["label"], answer.json["confirmed_label"]) == ("pants", "shorts")
+    assert (answer.json["confirmation"]["label"], answer.json["confirmation"]["by"]) == ("shorts", "shop")
+    assert answer.json["confirmation"]["at"].endswith("Z")
+    assert answer.json["category"]["name"] == "Shorts"
     assert client.request("GET", f"/classifications/{ID}").json == answer.json
+    assert client.request("GET", "/classifications", query={"confirmed": "true"}).json["items"] == [answer.json]
+
+
+def test_put_confirmations_id_stores_that_it_is_none_of_the_labels(
+    client: Client, services: Services, bucket: Bucket
+) -> None:
+    upload(bucket, services)
+
+    answer = client.request("PUT", f"/confirmations/{ID}", {"label": None}).json
+
+    assert (answer["label"], answer["confirmed_label"], answer["category"]) == ("pants", None, None)
+    assert answer["confirmation"]["label"] is None
+
+
+def test_delete_confirmations_id_takes_the_answer_back(client: Client, services: Services, bucket: Bucket) -> None:
+    upload(bucket, services)
+    before = client.request("GET", f"/classifications/{ID}").json
+    client.request("PUT", f"/confirmations/{ID}", {"label": "shorts"})
+
+    answer = client.request("DELETE", f"/confirmations/{ID}")
+
+    assert (answer.status, answer.json) == (200, before)
+
+
+def test_put_batches_id_confirmation_holds_for_all_photos(client: Client, services: Services, bucket: Bucket) -> None:
+    for name in ("front", "back"):
+        upload(bucket, services, f"listing-42/{name}.jpg")
+
+    answer = client.request("PUT", "/batches/listing-42/confirmation", {"label": "shorts"})
+
+    assert answer.status == 200
+    assert (answer.json["label"], answer.json["confidence"], answer.json["needs_review"]) == ("shorts", 1, False)
+    assert [item["confirmed_label"] for item in answer.json["items"]] == ["shorts", "shorts"]
+    assert client.request("GET", "/batches/listing-42").json == answer.json
+
+
+def test_delete_batches_id_confirmation_takes_the_answer_back(
+    client: Client, services: Services, bucket: Bucket
+) -> None:
+    upload(bucket, services)
+    before = client.request("GET", "/batches/listing-42").json
+    client.request("PUT", "/batches/listing-42/confirmation", {"label": None})
+
+    answer = client.request("DELETE", "/batches/listing-42/confirmation")
+
+    assert (answer.status, answer.json) == (200, before)
+
+
+def test_delete_classifications_id_removes_photo_and_record(client: Client, services: Services, bucket: Bucket) -> None:
+    upload(bucket, services)
+
+    answer = client.request("DELETE", f"/classifications/{ID}")
+    handle(s3_event(object_key(ID)), services)
+
+    assert (answer.status, answer.body) == (204, "")
+    assert client.request("GET", f"/classifications/{ID}").status == CODES["not_found"]
+    assert bucket.keys() == []
+
+
+def test_delete_batches_id_removes_all_photos_and_records(client: Client, services: Services, bucket: Bucket) -> None:
+    for name in ("front", "back"):
+        upload(bucket, services, f"listing-42/{name}.jpg")
+
+    answer = client.request("DELETE", "/batches/listing-42")
+    handle(s3_event("uploads/listing-42/front.jpg"), services)
+
+    assert (answer.status, answer.body) == (204, "")
+    assert client.request("GET", "/batches/listing-42").status == CODES["not_found"]
+    assert client.request("GET", "/classifications").json["items"] == []
+    assert bucket.keys() == []
+
+
+def test_get_thumbnails_id_answers_a_small_jpeg(client: Client, services: Services, bucket: Bucket) -> None:
+    upload(bucket, services, data=photo("pants", (1200, 900)))
+
+    answer = client.request("GET", f"/thumbnails/{ID}")
+    same = client.request("GET", f"/thumbnails/{ID}", headers={"If-None-Match": answer.headers["etag"]})
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert answer.headers["cache-control"].startswith("private")
+    with Image.open(io.BytesIO(base64.b64decode(answer.body))) as image:
+        assert (image.format, image.size, dict(image.getexif())) == ("JPEG", (480, 360), {})
+    assert (same.status, same.body or "") == (304, "")
+    assert client.request("GET", "/thumbnails/listing-42/nothing.jpg").status == CODES["not_found"]
+
+
+def test_requests_below_listings_need_a_token_and_reach_its_listing_alone(
+    client: Client, services: Services, bucket: Bucket
+) -> None:
+    upload(bucket, services)
+    files = {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]}
+    created = client.request("POST", "/uploads", files).json
+    batch, token = created["batch_id"], {"Authorization": f"Bearer {created['token']}"}
+    upload(bucket, services, f"{batch}/front.jpg")
+    label = {"label": "shorts"}
+    requests: list[tuple[str, str, Any]] = [
+        ("POST", "uploads", files),
+        ("GET", "batches/{batch}", None),
+        ("PUT", "batches/{batch}/confirmation", label),
+        ("DELETE", "batches/{batch}/confirmation", None),
+        ("GET", "classifications/{batch}/front.jpg", None),
+        ("PUT", "confirmations/{batch}/front.jpg", label),
+        ("DELETE", "confirmations/{batch}/front.jpg", None),
+        ("GET", "thumbnails/{batch}/front.jpg", None),
+        ("GET", "model", None),
+        ("DELETE", "classifications/{batch}/front.jpg", None),
+        ("DELETE", "batches/{batch}", None),
+    ]
+    for method, path, content in requests:
+        own, other = (f"/listings/{path.format(batch=name)}" for name in (batch, "listing-42"))
+        if own != other:
+            assert client.request(method, other, content, headers=token).status == CODES["not_found"]
+        assert client.request(method, own, content).status == 403
+        assert client.request(method, own, content, headers=token).status in {200, 201, 204}, own
+        if method == "PUT":
+            seen = client.request("GET", f"/classifications/{batch}/front.jpg").json
+            assert (seen["confirmation"]["label"], seen["confirmation"]["by"]) == ("shorts", "seller")
+    assert client.request("GET", "/listings/classifications", headers=token).status == CODES["not_found"]
+    assert client.request("GET", f"/classifications/{ID}").json["confirmation"] is None
+
+
+def test_every_get_answers_head(client: Client, services: Services, bucket: Bucket) -> None:
+    upload(bucket, services)
+    paths = ("/classifications", f"/classifications/{ID}", "/batches/listing-42", f"/thumbnails/{ID}", "/model")
+    for path in (*paths, "/health", "/openapi.json", "/docs", "/desk", "/"):
+        answer = client.request("HEAD", path)
+
+        assert (answer.status, answer.body) == (200, ""), path
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "query"),
+    [
+        ("GET", "/classifications", None, {"state": "FAILED"}),
+        ("GET", f"/classifications/{ID}", None, {"state": "FAILED"}),
+        ("POST", "/predict", {"url": "https://example.com/a.jpg", "state": 1}, None),
+        ("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg", "state": 1}]}, None),
+        ("PUT", f"/confirmations/{ID}", {"label": "pants", "state": 1}, None),
+        ("PUT", "/batches/listing-42/confirmation", {"label": "pants", "state": 1}, None),
+    ],
+)
+def test_an_unknown_field_or_parameter_is_refused_by_name(
+    method: str, path: str, content: Any, query: Any, client: Client
+) -> None:
+    answer = client.request(method, path, content, query=query)
+
+    assert answer.status == CODES["invalid_request"]
+    assert "state" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/classifications", f"/listings/batches/{ID}"])
+def test_pages_of_allowed_origins_alone_may_call_the_api(path: str, services: Services) -> None:
+    for origin, allowed in (("https://shop.example", ["https://shop.example"]), ("https://other.example", None)):
+        event = api_event("OPTIONS", path, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+
+        answer = handle({**event, "stageVariables": {"allowedOrigins": "https://shop.example"}}, services)
+
+        assert (answer["statusCode"], answer["multiValueHeaders"].get("Access-Control-Allow-Origin")) == (204, allowed)
 
 
 def test_get_model_answers_what_the_model_is(client: Client, model: Model) -> None:
@@ -275,6 +453,7 @@ def test_get_model_answers_what_the_model_is(client: Client, model: Model) -> No
 
     assert (told["version"], told["labels"]) == (model.description.version, list(model.description.labels))
     assert {"name", "input", "accuracy"} <= set(told)
+    assert told["categories"]["pants"] == PANTS_CATEGORY
 
 
 def test_get_health_answers_200(client: Client) -> None:
@@ -287,12 +466,14 @@ def test_get_openapi_json_answers_a_valid_description_of_every_path(client: Clie
     validate(description)
     assert set(description["paths"]) >= {
         *("/predict", "/classifications", "/classifications/{id}", "/uploads", "/batches/{batch_id}"),
-        *("/confirmations/{id}", "/model", "/health", "/openapi.json", "/"),
+        *("/batches/{batch_id}/confirmation", "/confirmations/{id}", "/thumbnails/{id}", "/model", "/health"),
+        *("/listings/uploads", "/listings/batches/{batch_id}", "/openapi.json", "/docs", "/desk", "/"),
     }
 
 
-def test_get_the_root_answers_the_seller_s_page(client: Client) -> None:
-    answer = client.request("GET", "/")
+@pytest.mark.parametrize("path", ["/", "/desk", "/docs"])
+def test_pages_are_html(path: str, client: Client) -> None:
+    answer = client.request("GET", path)
 
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
@@ -330,9 +511,16 @@ def test_an_error_has_its_code_and_status_and_leaks_nothing(
 
 
 def test_each_error_has_a_code_and_a_status_of_the_contract() -> None:
-    """A wrong method is an invalid request too, with the status that HTTP has for it."""
-    assert (MethodNotAllowed.code, MethodNotAllowed.status) == ("invalid_request", 405)
-    assert {kind.code: int(kind.status) for kind in error_kinds() if kind is not MethodNotAllowed} == CODES
+    """Some invalid requests have a status of their own, which HTTP has for them."""
+    invalid = {kind for kind in error_kinds() if issubclass(kind, InvalidRequest) and kind is not InvalidRequest}
+
+    assert {kind.code: int(kind.status) for kind in error_kinds() if kind not in invalid} == CODES
+    assert {kind: int(kind.status) for kind in invalid} == {
+        Forbidden: 403,
+        MethodNotAllowed: 405,
+        PreconditionFailed: 412,
+    }
+    assert {kind.code for kind in invalid} == {"invalid_request"}
 
 
 # What comes in

@@ -303,7 +303,7 @@ def test_the_example_client_uploads_the_photos_among_other_files(system: System,
 
     assert done.returncode == 1
     assert f"{raw}: not uploaded. Send a JPEG" in done.stdout
-    assert "/front.jpg: t-shirt" in done.stdout
+    assert "/front.jpg: T-shirt (9" in done.stdout
     assert "/broken.jpg: This is not an image in a supported format." in done.stdout
 
 

@@ -33,7 +33,7 @@ from classifier import api, bucket_events, faults, reconcile
 from classifier import services as services_module
 from classifier.classification import Classification, Source, Status
 from classifier.errors import Busy
-from classifier.keys import object_key, photo_id_of
+from classifier.keys import batch_of, object_key, photo_id_of
 from classifier.records import Conflict, Records, Row
 from classifier.services import Services
 from local.aws import BUCKET, create_resources
@@ -73,9 +73,11 @@ class Case(NamedTuple):
     operation: str
     fault: Fault
     duration: Duration
+    of_listing: bool = False  # the call is about the listing's row, which is read after the photo's is written
 
     def __str__(self) -> str:
-        return f"{self.way}, {self.story}: {self.fault.name} at {self.operation}, {self.duration.name}"
+        operation = f"{self.operation} of the listing" if self.of_listing else self.operation
+        return f"{self.way}, {self.story}: {self.fault.name} at {operation}, {self.duration.name}"
 
 
 @dataclass
@@ -172,8 +174,9 @@ class Account:
         key = self.prepare(case.story) if case.story else ""
         wire = self.function.wire
         wire.calls.clear()
-        wire.photo = photo_id_of(key)
-        wire.plan = OneFault(case.operation, case.fault, case.duration, wire.photo)
+        wire.photo = f"{batch_of(photo_id_of(key))}/" if key else ""
+        about = f'"{wire.photo}"' if case.of_listing else photo_id_of(key)
+        wire.plan = OneFault(case.operation, case.fault, case.duration, about)
         return [f"{case}: {what}" for what in WAYS[case.way](self, key, case)]
 
     def calls(self, way: str, story: str) -> list[str]:
@@ -354,6 +357,9 @@ def cases(account: Account, way: str, stories: list[str]) -> Iterator[Case]:
             for fault in FAULTS:
                 if operation in fault.operations and not (story == "a photo deleted" and fault.needs_object):
                     yield from (Case(way, story, operation, fault, duration) for duration in durations)
+                    if operation == "GetItem" and is_retried and story != "a photo deleted":
+                        about_listing = Case(way, story, operation, fault, Duration.TRY, of_listing=True)
+                        yield from (about_listing._replace(duration=duration) for duration in durations)
 
 
 def fault_named(name: str, operation: str) -> Fault:

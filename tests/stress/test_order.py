@@ -1,11 +1,16 @@
-"""Whatever the order, the repetitions and the crashes: in the end every key's record is that of its newest object."""
+"""Whatever the order, the repetitions and the crashes: in the end every key's record is that of its newest object.
+
+What the API deleted is gone, and what people said of photos and listings holds.
+"""
 
 import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from random import Random
+from typing import Any
 
 import boto3
 import pytest
@@ -14,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from moto import mock_aws
 
+from classifier import reconcile
 from classifier.classification import Classification
-from classifier.keys import object_key
-from classifier.records import Conflict, Records, Row
+from classifier.records import Conflict, Listing, Records, Row
 from classifier.services import Services
 from local.aws import BUCKET, TABLE, create_resources, new_session
 from tests.support.scale import Scale
@@ -37,9 +42,9 @@ def _exclude_modules_from_garbage_collection() -> Iterator[None]:
 
 @contextmanager
 def simulate(
-    session: boto3.Session, random: Random, disturbance: float, *, versions: bool, keys: int = 2
+    session: boto3.Session, random: Random, disturbance: float, *, versions: bool, photos: int = 2, api: bool = True
 ) -> Iterator[Simulation]:
-    """Run a simulation in an account of its own."""
+    """Run a simulation in an account of its own, with or without clients of the API."""
     with mock_aws():
         create_resources(session)
         # The simulation makes its own events, and nobody would empty the queue.
@@ -47,8 +52,7 @@ def simulate(
         services = Services.from_environment(os.environ)
         if versions:
             services.bucket.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        names = tuple(object_key(f"{number}.png") for number in range(keys))
-        simulation = Simulation(services, random, disturbance, names)
+        simulation = Simulation(services, random, disturbance, photos, api)
         with simulation.disturbed():
             yield simulation
 
@@ -59,7 +63,7 @@ def test_each_record_is_of_the_newest_object(
 ) -> None:
     """No photo is classified twice, except after a crash or a write conflict."""
     random = Random(seed)
-    deliveries = scale.of(100_000 // (SEEDS * SIMULATIONS), short=125)
+    deliveries = scale.of(100_000 // (SEEDS * SIMULATIONS), short=100)
     for _ in range(scale.of(SIMULATIONS, short=1)):
         with simulate(session, random, 0.1, versions=bool(seed % 2)) as simulation:
             while simulation.counts["deliveries"] < deliveries:
@@ -104,6 +108,10 @@ class Sellers(RuleBasedStateMachine):
         self.simulation.delete()
 
     @rule()
+    def request(self) -> None:
+        self.simulation.request()
+
+    @rule()
     def deliver(self) -> None:
         self.simulation.deliver()
 
@@ -136,7 +144,7 @@ def test_hypothesis_finds_no_error(scale: Scale) -> None:
 
 # Without a guard.
 
-WRITE, MARK_REMOVED = Records.write, Records.mark_removed
+WRITE, MARK_REMOVED, READ_LISTING = Records.write, Records.mark_removed, Records.read_listing
 
 
 def write_unconditionally(
@@ -146,13 +154,15 @@ def write_unconditionally(
     records.update(replacing.id, lambda row: WRITE(records, classification, row, expires_at))
 
 
-def mark_removed_unconditionally(records: Records, replacing: Row, expires_at: datetime) -> None:
-    records.update(replacing.id, lambda row: MARK_REMOVED(records, row, expires_at))
+def mark_removed_unconditionally(records: Records, replacing: Row, *options: Any) -> None:
+    records.update(replacing.id, lambda row: MARK_REMOVED(records, row, *options))
 
 
-def delete_row(records: Records, replacing: Row, _: datetime) -> None:
+def delete_row(records: Records, replacing: Row, expires_at: datetime, deleted_at: datetime | None = None) -> None:
     """Delete the row, on the same condition, where a tombstone would be written."""
-    if replacing.revision:
+    if deleted_at:
+        MARK_REMOVED(records, replacing, expires_at, deleted_at)
+    elif replacing.revision:
         try:
             records.client.delete_item(
                 TableName=TABLE,
@@ -171,26 +181,54 @@ def write_only_changes(
         WRITE(records, classification, replacing, expires_at)
 
 
-@pytest.mark.parametrize(
-    ("stand_ins", "seed"),  # a seed with which it takes little time
-    [
-        pytest.param(
-            {"write": write_unconditionally, "mark_removed": mark_removed_unconditionally},
-            5,
-            id="the condition of each write",
-        ),
-        pytest.param({"mark_removed": delete_row}, 0, id="the tombstone of a deleted photo"),
-        pytest.param({"write": write_only_changes}, 15, id="the write of a record that is up to date"),
-    ],
-)
+def follow_nothing(classification: Classification, *_: Any) -> Classification:
+    return classification
+
+
+def mark_removed_as_by_a_seller(records: Records, replacing: Row, expires_at: datetime, *_: Any) -> None:
+    MARK_REMOVED(records, replacing, expires_at)
+
+
+def forget_what_was_taken_back(records: Records, batch_id: str) -> Listing:
+    return replace(READ_LISTING(records, batch_id), is_taken_back=False)
+
+
+UNCONDITIONALLY = {"write": write_unconditionally, "mark_removed": mark_removed_unconditionally}
+GUARDS = {  # what replaces it, whether clients of the API are needed, and a seed with which it takes little time
+    "the condition of each write": (
+        [(Records, name, stand_in) for name, stand_in in UNCONDITIONALLY.items()],
+        False,
+        5,
+    ),
+    "the tombstone of a photo that is removed": ([(Records, "mark_removed", delete_row)], False, 0),
+    "the write of a record that is up to date": ([(Records, "write", write_only_changes)], False, 15),
+    "the mark in the tombstone of a photo that the API deleted": (
+        [(Records, "mark_removed", mark_removed_as_by_a_seller)],
+        True,
+        3,
+    ),
+    "the look at the listing of a photo that has arrived": ([(reconcile, "follow_listing", follow_nothing)], True, 17),
+    "the mark of a listing whose answer was taken back": (
+        [(Records, "read_listing", forget_what_was_taken_back)],
+        True,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("stand_ins", "api", "seed"), GUARDS.values(), ids=GUARDS)
 def test_records_go_wrong_without_a_guard(
-    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, stand_ins: dict[str, Callable[..., None]], seed: int
+    session: boto3.Session,
+    monkeypatch: pytest.MonkeyPatch,
+    stand_ins: list[tuple[Any, str, Any]],
+    api: bool,  # noqa: FBT001
+    seed: int,
 ) -> None:
     """The tests above would see it."""
-    for name, stand_in in stand_ins.items():
-        monkeypatch.setattr(Records, name, stand_in)
+    for owner, name, stand_in in stand_ins:
+        monkeypatch.setattr(owner, name, stand_in)
 
-    with simulate(session, Random(seed), 0.3, versions=False, keys=1) as simulation:
+    with simulate(session, Random(seed), 0.3, versions=False, photos=1, api=api) as simulation:
         while simulation.counts["deliveries"] < 20_000:
             simulation.round()
             if find_errors(simulation):

@@ -16,9 +16,11 @@ from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import requests
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from classifier import api as api_module
 from classifier import app, request_parsing
 from classifier.classification import Classification, Source, Status
 from classifier.services import Services
@@ -53,14 +55,20 @@ def schemathesis(
 ) -> "subprocess.CompletedProcess[str]":
     """Run all checks of schemathesis against the system. `folder` is for the files that it writes."""
     config = Path(__file__).with_name("schemathesis.toml")
-    options = ["--checks", "all", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure", "--no-color"]
+    files = {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]}
+    token = requests.post(f"{system.url}/uploads", json=files, timeout=30).json()["token"]
+    # Schemathesis expects 401 without a token. This API answers 403, as AWS does without an API key; the check
+    # `ignored_auth` sees whether it does.
+    options = ["--checks", "all", "--exclude-checks", "missing_required_header"]
+    options += ["--max-examples", str(examples), "--seed", "1", "--continue-on-failure", "--no-color"]
     return subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
             *("run", document, "--url", system.url, *options),
         ],
         cwd=folder,
-        env=os.environ | {"PHOTO_URL": photo_url, "PYTHONPATH": str(ROOT)},
+        env=os.environ
+        | {"PHOTO_URL": photo_url, "SYSTEM_URL": system.url, "LISTING_TOKEN": token, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -178,6 +186,70 @@ def test_no_spelling_of_an_id_leads_to_another_record(known: Services, scale: Sc
     record_property("spellings of ids", tried)
 
 
+# Tokens
+
+THEIRS = "listing-1"  # of `record(1)` and `record(4)`
+FILES = {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]}
+ROUTES = ["/batches/{}", "/batches/{}/confirmation", "/uploads", "/classifications", "/nothing"]
+ROUTES += [f"/{name}/{{}}/1.jpg" for name in ("classifications", "confirmations", "thumbnails")]
+
+
+def ways_out(mine: str) -> st.SearchStrategy[tuple[str, str, Any]]:
+    """Return a strategy for requests with the token of a listing that try to reach another one."""
+    names = st.sampled_from(
+        [mine, THEIRS, f"{mine}/..", f"../{THEIRS}", f"{mine}/../{THEIRS}", "..", ".", "/", "//", ""]
+    )
+    joints = st.sampled_from(["/", "", "%2F", "%252F", "\\", ";", "?", "#", "%00", ",", "//", "\u2215"])
+    texts = st.tuples(names, joints, names).map("".join) | names
+    spelled = st.tuples(texts, st.sampled_from(sorted(SPELLINGS))).map(lambda pair: SPELLINGS[pair[1]](pair[0]))
+    outer = st.sampled_from(["", "/..", "//", "/.", "/batches/..", f"/batches/{mine}/..", "/%2e%2e", "/listings"])
+    routes = st.tuples(outer, st.sampled_from(ROUTES), spelled).map(lambda parts: parts[0] + parts[1].format(parts[2]))
+    methods = st.sampled_from(["GET", "PUT", "DELETE", "POST", "HEAD", "OPTIONS", "PATCH"])
+    contents = st.sampled_from([None, {"label": "pants"}, FILES, {**FILES, "batch_id": THEIRS}])
+    return st.tuples(methods, routes, contents)
+
+
+def try_to_reach_another_listing(services: Services, tries: int) -> int:
+    """Raise `AssertionError` if a request does. Return the number of requests."""
+    store(services, [record(1), record(4)])
+    api, tried = Api(services), 0
+    created = api.request("POST", "/uploads", FILES).json
+    token = {"Authorization": f"Bearer {created['token']}"}
+    before = api.request("GET", f"/batches/{THEIRS}").json
+    secrets = [photo["created_at"] for photo in before["items"]]
+
+    @settings(thoroughly(tries), phases=[Phase.generate], report_multiple_bugs=False)
+    @given(ways_out(created["batch_id"]))
+    def search(request: tuple[str, str, Any]) -> None:
+        nonlocal tried
+        tried += 1
+        method, path, content = request
+        answer = api.request(method, f"/listings{path}", content, headers=token)
+        assert not any(secret in answer.body for secret in secrets), answer.body
+        assert THEIRS not in (answer.body if answer.status < 300 else ""), answer.body
+
+    search()
+    assert api.request("GET", f"/batches/{THEIRS}").json == before
+    return tried
+
+
+def test_no_request_with_a_token_reaches_another_listing(
+    services: Services, scale: Scale, record_property: Record
+) -> None:
+    tries = try_to_reach_another_listing(services, scale.of(10_000, short=300))
+
+    record_property("tries to reach another listing", tries)
+
+
+def test_a_request_reaches_another_listing_if_the_token_s_scope_is_not_checked(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_module, "check_scope", lambda *_: None)
+
+    with pytest.raises(AssertionError, match=THEIRS):
+        try_to_reach_another_listing(services, 300)
+
+
 @pytest.mark.parametrize(
     "decode",
     [
@@ -199,13 +271,15 @@ def test_an_id_that_is_decoded_in_another_way_leads_to_another_record(
 
 
 def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: Record) -> None:
-    """Any bytes with any Content-Type, and any JSON, get 4xx with a code, and never 5xx."""
+    """Any bytes with any Content-Type, and any JSON, get 4xx with a code, and never 5xx, unless they are valid."""
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(
-                st.sampled_from(["url", "files", "name", "content_type", "label"]) | st.text(), inner, max_size=4
+                st.sampled_from(["url", "files", "batch_id", "name", "content_type", "label"]) | st.text(),
+                inner,
+                max_size=4,
             )
         ),
         max_leaves=12,
@@ -220,7 +294,7 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
     )
     types = st.sampled_from(["application/json", "image/jpeg", "text/plain", "multipart/form-data", "", "\u00e9;;="])
     routes = [("POST", path) for path in ("/predict", "/classifications", "/uploads")]
-    routes.append(("PUT", "/confirmations/listing-1/1.jpg"))
+    routes += [("PUT", "/confirmations/listing-1/1.jpg"), ("PUT", "/batches/listing-1/confirmation")]
     store(api.services, [record(1)])
     tried = 0
 
@@ -230,9 +304,13 @@ def test_any_body_gets_a_clear_answer(api: Api, scale: Scale, record_property: R
         nonlocal tried
         tried += 1
         answer = api.request(*route, body=body, headers={"Content-Type": content_type})
-        assert 400 <= answer.status < 500 or (route[1], answer.status) == ("/uploads", 201)
-        if answer.status != 201:
+        if answer.status >= 400:
+            assert answer.status < 500
             assert set(answer.json) == {"error", "request_id"}
+        elif route == ("POST", "/uploads"):
+            assert (answer.status, set(answer.json)) == (201, {"batch_id", "token", "items"})
+        else:  # {"label": null} is the only valid answer among these
+            assert (route[0], answer.status, answer.json["confirmation"]["label"]) == ("PUT", 200, None)
 
     search()
     record_property("bodies", tried)
@@ -257,6 +335,7 @@ def test_any_query_gets_a_clear_answer(api: Api, scale: Scale, record_property: 
         "label": st.sampled_from(["hat", "dress"]) | st.text(),
         "status": st.sampled_from([*Status]) | st.text(),
         "needs_review": st.sampled_from(["true", "false"]) | st.text(),
+        "confirmed": st.sampled_from(["true", "false"]) | st.text(),
         "batch": st.sampled_from(["listing-1"]) | st.text(),
         "limit": st.integers(-1, 200).map(str) | st.text(),
         "cursor": cursors,

@@ -22,6 +22,10 @@ class Bucket:
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=BUCKET, Key=key)
 
+    def keys(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
 
 @dataclass
 class S3Client:
@@ -36,9 +40,8 @@ class S3Client:
     afterwards: Callable[[], None] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
 
-    @property
-    def exceptions(self) -> Any:
-        return self.client.exceptions
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
 
     def get_object(self, **parameters: Any) -> Any:
         self.requests.append(parameters)
@@ -61,6 +64,22 @@ class LaterS3(S3Client):
     def get_object(self, **parameters: Any) -> Any:
         answer = super().get_object(**parameters)
         return answer | {"LastModified": answer["LastModified"] + self.age}
+
+
+class LateUploads:
+    """The bucket, to which photos come after the next look at its keys: `upload` is called then."""
+
+    def __init__(self, bucket: Any, upload: Callable[[], None]) -> None:
+        self._bucket, self._upload = bucket, [upload]
+
+    def list_keys(self, prefix: str, limit: int) -> Any:
+        keys = self._bucket.list_keys(prefix, limit)
+        if self._upload:
+            self._upload.pop()()
+        return keys
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bucket, name)
 
 
 def with_s3(services: Services, client: Any) -> Services:

@@ -37,6 +37,23 @@ def photo(kind: str = "t-shirt", size: tuple[int, int] = (400, 400)) -> bytes:
     return encoded(garment(kind, size), quality=90)
 
 
+def care_label(size: tuple[int, int] = (400, 400)) -> bytes:
+    """Return a JPEG of a care label: symbols and lines of text on white fabric."""
+    noise = np.random.default_rng(7).normal(0, 7, (400, 400, 1))
+    weave = noise + np.array([86, 96, 112])
+    canvas = Image.fromarray(np.clip(weave, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((90, 40, 310, 360), fill=(246, 245, 240), outline=(190, 188, 180), width=2)
+    ink = (40, 40, 45)
+    draw.polygon([(110, 80), (120, 115), (150, 115), (160, 80)], outline=ink, width=3)  # a washtub
+    draw.polygon([(185, 115), (203, 80), (221, 115)], outline=ink, width=3)  # bleach
+    draw.rectangle((245, 80, 282, 117), outline=ink, width=3)  # a dryer
+    draw.ellipse((250, 85, 277, 112), outline=ink, width=3)
+    for line in range(9):
+        draw.rectangle((110, 145 + 22 * line, 290 - 23 * (line % 4), 152 + 22 * line), fill=ink)
+    return encoded(canvas.resize(size, Image.Resampling.BICUBIC), quality=90)
+
+
 def _t_shirt(draw: ImageDraw.ImageDraw) -> None:
     body = [(130, 80), (165, 70), (200, 90), (235, 70), (270, 80), (350, 150), (310, 195), (275, 170)]
     draw.polygon([*body, (275, 350), (125, 350), (125, 170), (90, 195), (50, 150)], fill=(30, 70, 160))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from classifier.classification import Classification, Source, Status
+from classifier.classification import Classification, Confirmation, Person, Source, Status
 from classifier.records import Row
 from classifier.services import Services
 
@@ -21,7 +21,7 @@ def record(number: int, **parts: Any) -> Classification:
         source=Source.S3,
         created_at=START + timedelta(seconds=number),
         scores=SCORES[label],
-        needs_review=number % 5 == 0,
+        is_uncertain=number % 5 == 0,
     )
     return replace(defaults, **parts)
 
@@ -29,7 +29,17 @@ def record(number: int, **parts: Any) -> Classification:
 def unfinished(number: int) -> Classification:
     """Return a classification without a label: PENDING if the number is even, else FAILED."""
     status = [Status.PENDING, Status.FAILED][number % 2]
-    return record(number, status=status, scores={}, needs_review=status is Status.FAILED)
+    return record(number, status=status, scores={}, is_uncertain=status is Status.FAILED)
+
+
+def said(label: str | None, **parts: Any) -> Confirmation:
+    """Return what the shop said of a photo or a listing."""
+    return replace(Confirmation(label, Person.SHOP, START), **parts)
+
+
+def shown(classification: Classification, services: Services) -> dict[str, Any]:
+    """Return the classification as the HTTP API shows it."""
+    return classification.to_json(services.description.categories)
 
 
 def store(services: Services, classifications: list[Classification], **options: Any) -> None:

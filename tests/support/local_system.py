@@ -87,9 +87,9 @@ def is_healthy(process: "subprocess.Popen[bytes]", url: str, output: Path) -> bo
 
 
 @contextmanager
-def running(port: int, aws_port: int, output: Path) -> Iterator[System]:
+def running(port: int, aws_port: int, output: Path, *options: str) -> Iterator[System]:
     """Run a system on these ports. End it by two signals, and assert that it ends without an error."""
-    process = start(port, aws_port, output)
+    process = start(port, aws_port, output, *options)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: is_healthy(process, url, output), bool, 60)

@@ -16,6 +16,7 @@ from classifier import api as api_module
 from classifier.classification import Classification, Source, Status
 from classifier.download import Downloader
 from classifier.errors import quote as quote_text
+from classifier.indexes import Filter
 from classifier.keys import MAX_KEY_BYTES, UPLOAD_PREFIX
 from classifier.model import Model
 from classifier.reconcile import reconcile
@@ -28,6 +29,7 @@ from tests.support.drawings import encoded, garment, photo
 from tests.support.errors import client_error, error_kinds
 from tests.support.events import api_event
 from tests.support.metrics import Metrics
+from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
 from tests.support.services import replace_parts
 
@@ -126,7 +128,9 @@ def test_a_created_classification_is_answered_with_all_fields(
     assert len(content["predictions"]) == 10
     assert content["model_version"] == model.description.version
     assert (content["image"]["format"], content["image"]["width"], content["image"]["height"]) == ("PNG", 300, 200)
-    assert (content["batch_id"], content["confirmed_label"], content["error"]) == (None, None, None)
+    assert content["category"] == model.description.categories["t-shirt"]
+    for name in ("batch_id", "confirmed_label", "confirmation", "error"):
+        assert content[name] is None
     assert api.request("GET", answer.headers["location"]).json == content
 
 
@@ -305,7 +309,9 @@ def test_a_limit_of_many_digits_is_refused(api: Api, digits: int) -> None:
     assert_error(api.request("GET", "/classifications", query={"limit": "1" * digits}), 400, "invalid_request")
 
 
-@pytest.mark.parametrize("path", ["/health", "/openapi.json", "/docs", "/", "/nothing", f"/classifications/{ID}"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/openapi.json", "/desk", "/docs", "/", "/nothing", f"/classifications/{ID}"]
+)
 def test_every_answer_says_how_to_treat_it(api: Api, path: str) -> None:
     headers = api.request("GET", path).headers
 
@@ -500,6 +506,14 @@ def test_the_model_is_described(api: Api, model: Model) -> None:
     assert 0.8 < content["accuracy"] <= 1
 
 
+def test_each_label_of_the_model_has_a_name_and_categories(api: Api, model: Model) -> None:
+    categories = api.request("GET", "/model").json["categories"]
+
+    assert tuple(categories) == model.description.labels
+    assert categories["pants"] == {"name": "Pants", "google": 204, "shopify": "aa-1-12"}
+    assert {tuple(category) for category in categories.values()} == {("name", "google", "shopify")}
+
+
 def test_health_is_200_if_the_model_answers(api: Api) -> None:
     answer = api.request("GET", "/health")
 
@@ -531,9 +545,12 @@ def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
         ("GET", "/uploads", "POST"),
         ("POST", "/", "GET, HEAD"),
         ("PATCH", "/classifications", "GET, POST, HEAD"),
-        ("GET", "/confirmations/a.jpg", "PUT"),
+        ("GET", "/confirmations/a.jpg", "PUT, DELETE"),
+        ("POST", "/batches/listing-42", "GET, DELETE, HEAD"),
+        ("POST", "/batches/listing-42/confirmation", "PUT, DELETE"),
         ("POST", "/health", "GET, HEAD"),
-        ("DELETE", "/classifications/listing-42/front.jpg", "GET, HEAD"),
+        ("PUT", "/classifications/listing-42/front.jpg", "GET, DELETE, HEAD"),
+        ("DELETE", "/classifications", "GET, POST, HEAD"),
         ("TRACE", "/model", "GET, HEAD"),
         ("HEAD", "/predict", "POST"),
     ],
@@ -567,11 +584,15 @@ def test_the_openapi_description_is_valid(api: Api, stage: str | None) -> None:
 
 
 def test_the_description_has_every_route_and_no_others(api: Api) -> None:
-    routes = re.findall(r'^@_resolver\.(\w+)\("(.+)"\)', inspect.getsource(api_module), re.MULTILINE)
+    """Those of sellers are some of the others, below `/listings`."""
+    source = inspect.getsource(api_module)
+    routes = set(re.findall(r'^@_resolver\.(get|post|put|delete)\("(.+)"\)', source, re.MULTILINE))
     paths = api.request("GET", "/openapi.json").json["paths"]
 
     described = {(method, re.sub(r"{\w+}", ".+", path)) for path, methods in paths.items() for method in methods}
-    assert described == set(routes)
+    of_sellers = {(method, path) for method, path in described if path.startswith("/listings/")}
+    assert described - of_sellers == routes
+    assert {(method, path.removeprefix("/listings")) for method, path in of_sellers} < routes
 
 
 @pytest.mark.parametrize(
@@ -599,7 +620,7 @@ def test_a_fault_is_busy_if_it_is_transient_and_leaks_nothing(
     assert "arn:" not in answer.body
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/desk", "/docs"])
 def test_a_page_is_not_cached_and_sends_no_referrer(api: Api, path: str) -> None:
     headers = api.request("GET", path).headers
 
@@ -613,6 +634,70 @@ def test_a_refusal_is_logged_with_its_code_and_reason(api: Api, caplog: pytest.L
 
     (line,) = [vars(record) for record in caplog.records if record.message == "refused"]
     assert (line["code"], line["reason"]) == ("not_found", message)
+
+
+ID_IN_PATHS = {"id": "listing-42/front.jpg", "batch_id": "listing-42"}
+DESCRIBED = json.loads((ROOT / "functions" / "classifier" / "openapi.json").read_text(encoding="utf-8"))["paths"]
+ROUTES = [
+    (method.upper(), path.format_map(ID_IN_PATHS))
+    for path, methods in DESCRIBED.items()
+    for method in [*methods, *(["head"] if "get" in methods else [])]
+]
+PAGES = {"/", "/docs", "/desk"}
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route[1] not in PAGES])
+def test_a_parameter_that_the_route_does_not_know_is_refused_by_name(
+    api: Api, services: Services, bucket: Bucket, method: str, path: str
+) -> None:
+    classify_upload(services, bucket)
+    before = services.records.read(ID)
+
+    answers = [api.request(method, path, query={name: "1"}) for name in ("lable", "Limit", "")]
+
+    assert [answer.status for answer in answers] == [400] * 3
+    if method != "HEAD":
+        assert "Unknown parameter 'lable'" in answers[0].json["error"]["message"]
+        assert_error(answers[0], 400, "invalid_request")
+    assert services.records.read(ID) == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES} & PAGES))
+def test_a_page_ignores_what_people_add_to_its_address(api: Api, method: str, path: str) -> None:
+    assert api.request(method, path, query={"utm_source": "mail"}).status == 200
+
+
+def test_the_error_of_an_unknown_parameter_names_the_known_ones_if_there_are_any(api: Api) -> None:
+    with_some, with_none = (api.request("GET", path, query={"x": "1"}) for path in ("/classifications", "/model"))
+
+    assert "label, status, needs_review, confirmed, batch, limit, cursor" in with_some.json["error"]["message"]
+    assert with_none.json["error"]["message"].startswith("Unknown parameter 'x'. ")
+    assert "Known parameters: ." not in with_none.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("POST", "/predict", {"url": "https://example.com/a.jpg"}),
+        ("POST", "/classifications", {"url": "https://example.com/a.jpg"}),
+        ("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}),
+        ("PUT", f"/confirmations/{ID}", {"label": "hat"}),
+        ("PUT", "/batches/listing-42/confirmation", {"label": "hat"}),
+    ],
+)
+@pytest.mark.parametrize("name", ["lable", "URL", ""])
+def test_a_field_that_the_route_does_not_know_is_refused_by_name(  # noqa: PLR0917
+    api: Api, services: Services, bucket: Bucket, method: str, path: str, content: dict[str, Any], name: str
+) -> None:
+    classify_upload(services, bucket)
+
+    answer = api.request(method, path, {**content, name: 1})
+
+    assert_error(answer, 400, "invalid_request")
+    assert f"Unknown field {name!r}. Send {{" in answer.json["error"]["message"]
+    assert [one.id for one in services.records.page(Filter(), 10).classifications] == [ID]
+    assert "confirmation" not in services.records.get_item(ID)[0]
 
 
 @pytest.mark.parametrize(

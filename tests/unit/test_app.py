@@ -20,6 +20,7 @@ from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
 from tests.support.drawings import encoded, photo
 from tests.support.events import api_event
+from tests.support.listings import shown
 from tests.support.metrics import Metrics
 from tests.support.paths import ROOT
 from tests.support.photo_server import PhotoServer
@@ -58,7 +59,7 @@ def test_an_event_of_the_bucket_brings_the_record_up_to_date(
     record = services.records.read(ID).classification
     assert record is not None
     assert record.label == "pants"
-    assert [one for one in answer["classifications"] if one["id"] == ID] == [record.to_json()]
+    assert [one for one in answer["classifications"] if one["id"] == ID] == [shown(record, services)]
 
 
 @pytest.mark.parametrize("name", ["s3_removed", "s3_expired", "s3", "failed"])

@@ -18,6 +18,7 @@ from tests.support.bucket import Bucket, S3Client, with_s3
 from tests.support.drawings import photo
 from tests.support.errors import client_error
 from tests.support.events import failed_event, message, queue_event, s3_event
+from tests.support.listings import said, shown
 from tests.support.services import replace_parts
 
 T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
@@ -173,7 +174,7 @@ def test_a_duplicate_is_not_classified_again(
 
     answer = bucket_events.handle_s3_event(s3_event(KEY), replace_parts(services, model=None))
 
-    assert answer == {"classifications": [before.to_json()]}
+    assert answer == {"classifications": [shown(before, services)]}
     assert [line["id"] for line in log_lines(caplog, "unchanged")] == [ID]
 
 
@@ -269,25 +270,25 @@ def test_an_event_fails_if_its_record_keeps_changing(services: Services, bucket:
 def test_a_newer_model_classifies_again(services: Services, bucket: Bucket) -> None:
     bucket.put(KEY, T_SHIRT)
     bucket_events.handle_s3_event(s3_event(KEY), services)
-    change_record(services, model_version="older", confirmed_label="hat")
+    change_record(services, model_version="older", confirmation=said("hat"))
 
     bucket_events.handle_s3_event(s3_event(KEY), services)
 
     record = read(services)
     assert record.model_version == services.model.description.version
-    assert record.confirmed_label == "hat", "the seller confirmed this photo"
+    assert record.confirmation == said("hat"), "the seller confirmed this photo"
 
 
 def test_a_confirmation_of_the_old_photo_does_not_hold_for_the_new_one(services: Services, bucket: Bucket) -> None:
     bucket.put(KEY, T_SHIRT)
     bucket_events.handle_s3_event(s3_event(KEY), services)
-    change_record(services, confirmed_label="hat")
+    change_record(services, confirmation=said("hat"))
     bucket.put(KEY, PANTS)
 
     bucket_events.handle_s3_event(s3_event(KEY), services)
 
     record = read(services)
-    assert record.confirmed_label is None
+    assert record.confirmation is None
 
 
 @pytest.mark.parametrize("error", [THROTTLED, ReadTimeoutError(endpoint_url="https://s3")])

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from classifier.indexes import Filter
 from classifier.records import Page, Records
 from classifier.services import Services
 from tests.support.api import Api, handle
 from tests.support.bucket import Bucket
-from tests.support.drawings import photo
+from tests.support.drawings import encoded, photo
 from tests.support.events import s3_event
 from tests.support.services import replace_parts
 from training import export_confirmed
@@ -76,6 +77,27 @@ def test_photos_that_were_replaced_or_deleted_are_left_out(confirmed: Services, 
 
     assert export(tmp_path, confirmed) == 2
     assert {file.parent.name for file in (tmp_path / "train").glob("*/*")} == {"t-shirt"}
+
+
+def test_the_answer_about_a_listing_counts_for_the_photos_that_the_model_is_sure_about(
+    api: Api, bucket: Bucket, tmp_path: Path
+) -> None:
+    """Another one may show the care label."""
+    for name, content in {"front": photo("pants"), "label": encoded(Image.new("RGB", (300, 300)))}.items():
+        bucket.put(f"uploads/listing-1/{name}.jpg", content)
+        handle(s3_event(f"uploads/listing-1/{name}.jpg"), api.services)
+    api.request("PUT", "/batches/listing-1/confirmation", {"label": "shorts"})
+
+    assert export(tmp_path, api.services) == 1
+    assert [file.read_bytes() for file in tmp_path.glob("train/shorts/*")] == [photo("pants")]
+    api.request("PUT", "/confirmations/listing-1/label.jpg", {"label": "shorts"})
+    assert export(tmp_path, api.services) == 2
+
+
+def test_photos_that_show_none_of_the_labels_are_left_out(confirmed: Services, api: Api, tmp_path: Path) -> None:
+    api.request("PUT", "/confirmations/alone.jpg", {"label": None})
+
+    assert export(tmp_path, confirmed) == 3
 
 
 def test_all_pages_are_exported(confirmed: Services, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -20,7 +21,7 @@ from classifier.records import Page, Records
 from classifier.services import Services
 from local.aws import TABLE
 from tests.support.api import Answer, Api
-from tests.support.listings import START, record, store, unfinished
+from tests.support.listings import START, record, said, store, unfinished
 from tests.support.services import replace_parts
 
 LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
@@ -28,8 +29,13 @@ LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "s
 
 @pytest.fixture
 def many(services: Services) -> list[Classification]:
-    """Thirty classifications of every kind, newest first."""
+    """Thirty classifications of every kind, newest first. Every fourth is confirmed, with or without a label."""
     classifications = [unfinished(number) if number % 7 == 0 else record(number) for number in range(30)]
+    for number, label in zip(
+        range(1, 30, 4), ["hat", None, "dress", "hat", None, "dress", "hat", "shoes"], strict=True
+    ):
+        classifications[number] = replace(classifications[number], confirmation=said(label))
+    classifications[28] = replace(classifications[28], confirmation=said("hat"))
     store(services, classifications)
     return classifications[::-1]
 
@@ -47,26 +53,37 @@ def with_shards(services: Services, shards: int) -> Services:
     return replace_parts(services, records=Records(services.records.client, TABLE, shards, services.map))
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [Filter(*parts) for parts in product([None, "hat"], [None, *Status], [None, True, False], [None, "listing-1"])],
-    ids=repr,
-)
-@pytest.mark.parametrize("shards", [1, 16])
-def test_a_list_has_the_matching_records_newest_first(
-    many: list[Classification], services: Services, wanted: Filter, shards: int
-) -> None:
-    """Also those that were written before the partitions had shards."""
-    matching = [
-        one
-        for one in many
-        if wanted.label in {None, one.label}
+FILTERS = [
+    Filter(*parts)
+    for parts in product([None, "hat"], [None, *Status], [None, True, False], [None, True, False], [None, "listing-1"])
+]
+
+
+def is_wanted(one: Classification, wanted: Filter) -> bool:
+    """Return whether a list with this filter must contain the classification."""
+    return (
+        wanted.label in {None, one.effective_label}
         and wanted.status in {None, one.status}
         and wanted.needs_review in {None, one.needs_review}
+        and wanted.confirmed in {None, one.confirmation is not None}
         and wanted.batch in {None, one.batch_id}
-    ]
+    )
 
-    assert with_shards(services, shards).records.page(wanted, 100).classifications == matching
+
+@pytest.mark.parametrize("shards", [1, 16])
+def test_a_list_has_the_matching_records_newest_first(
+    many: list[Classification], services: Services, shards: int
+) -> None:
+    """Also those that were written before the partitions had shards."""
+    records = with_shards(services, shards).records
+    for one in many[::2]:
+        records.write(one, records.read(one.id))
+    expected = {wanted: [one for one in many if is_wanted(one, wanted)] for wanted in FILTERS}
+    assert sum(bool(matching) for matching in expected.values()) > len(FILTERS) / 3, "too many filters match nothing"
+
+    wrong = [wanted for wanted in FILTERS if records.page(wanted, 100).classifications != expected[wanted]]
+
+    assert wrong == []
 
 
 def test_more_shards_lose_nothing_from_a_list(services: Services) -> None:
@@ -126,7 +143,7 @@ def test_pages_have_all_records_of_the_same_time(services: Services) -> None:
 def test_several_parameters_filter_together(api: Api, many: list[Classification]) -> None:
     answer = read_list(api, label="dress", needs_review="true", limit=100)
 
-    assert ids(answer) == [one.id for one in many if one.label == "dress" and one.needs_review]
+    assert ids(answer) == [one.id for one in many if one.effective_label == "dress" and one.needs_review]
     answer = read_list(api, needs_review="false", limit=100)
     assert ids(answer) == [one.id for one in many if not one.needs_review]
 
@@ -156,6 +173,9 @@ def test_removed_and_expired_records_are_in_no_list(api: Api, services: Services
         {"status": "DONE"},
         {"status": "succeeded"},
         {"needs_review": "yes"},
+        {"confirmed": "yes"},
+        {"confirmed": "True"},
+        {"confirmed": ""},
         {"batch": ""},
         {"limit": "0"},
         {"limit": "101"},
@@ -181,9 +201,10 @@ def test_an_invalid_parameter_is_refused(api: Api, query: dict[str, str]) -> Non
     [
         ({"status": "DONE"}, "PENDING, SUCCEEDED, FAILED"),
         ({"needs_review": "yes"}, "true, false"),
+        ({"confirmed": "yes"}, "true, false"),
         ({"batch": ""}, "`batch`"),
         ({"limit": "101"}, "from 1 to 100"),
-        ({"colour": "red"}, "label, status, needs_review, batch, limit, cursor"),
+        ({"colour": "red"}, "label, status, needs_review, confirmed, batch, limit, cursor"),
         ({"cursor": "x"}, "Begin without a cursor."),
         ({"label": "sock"}, ", ".join(LABELS)),
     ],
@@ -201,7 +222,14 @@ def test_a_repeated_parameter_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"label": "dress"}, {"status": "SUCCEEDED"}, {"needs_review": "false"}, {"batch": "listing-1"}]
+    "other",
+    [
+        {"label": "dress"},
+        {"status": "SUCCEEDED"},
+        {"needs_review": "false"},
+        {"confirmed": "false"},
+        {"batch": "listing-1"},
+    ],
 )
 def test_a_cursor_is_valid_for_its_own_list_only(api: Api, many: list[Classification], other: dict[str, str]) -> None:
     cursor = read_list(api, label="hat", limit=1).json["next_cursor"]
@@ -262,7 +290,7 @@ def count_items(records: Records) -> Iterator[list[int]]:
     "wanted", [Filter(), Filter(label="hat"), Filter(status=Status.SUCCEEDED), Filter(needs_review=True)]
 )
 def test_a_page_reads_as_many_items_of_600_records_as_of_200(services: Services, wanted: Filter) -> None:
-    """It makes one query for each of up to four partitions."""
+    """It makes one query for each of up to seven partitions."""
     reads = []
     for first, count in ((0, 200), (200, 600)):
         store(services, [record(number) for number in range(first, count)])
@@ -279,14 +307,14 @@ def test_a_page_reads_as_many_items_of_600_records_as_of_200(services: Services,
 def test_shards_read_about_as_many_items_as_one_partition(services: Services, shards: int, limit: int) -> None:
     """Each query reads its share of the page and four more."""
     sharded = with_shards(services, shards)
-    store(sharded, [record(number, needs_review=False) for number in range(400)])
+    store(sharded, [record(number, is_uncertain=False) for number in range(400)])
 
     with count_items(sharded.records) as read:
         assert len(sharded.records.page(Filter(), limit).classifications) == limit
 
     items_per_query = (limit + 1) // shards + 1 + 4
     assert max(read) <= items_per_query
-    assert len(read) <= 4 * shards + shards, "one query for each of four partitions' shards, and some more"
+    assert len(read) <= 7 * shards + shards, "one query for each of seven partitions' shards, and some more"
 
 
 def test_a_page_of_a_batch_reads_a_limited_number_of_items(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Records of older and newer versions of the code: each can be read, and a write keeps what a newer version wrote.
 
 The files of `golden/` are rows of the table in DynamoDB's notation. `oldest` is what the first version wrote.
-`smallest` has only the required attributes. `current` and `failed` are what this version writes. `newer` has unknown
-attributes.
+`confirmed_label` is of a version that stored only the label of a confirmation. `smallest` has only the required
+attributes. `current` and `failed` are what this version writes. `newer` has unknown attributes.
 """
 
 import base64
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from classifier.classification import Classification, Failure, Image, Source, Status
-from classifier.confirmations import confirm
+from classifier.classification import Classification, Confirmation, Failure, Image, Person, Source, Status
+from classifier.confirmations import confirm, take_back
 from classifier.indexes import Filter
 from classifier.items import from_item, to_item, unknown_attributes
 from classifier.keys import object_key
@@ -29,7 +29,7 @@ from tests.support.events import s3_event
 from tests.support.services import replace_parts
 
 GOLDEN = Path(__file__).parent / "golden"
-UNKNOWN = {"confirmation", "tags", "checksum", "weight"}  # the top-level attributes of newer.json that are not known
+UNKNOWN = {"tags", "checksum", "weight"}  # the top-level attributes of newer.json that are not known
 
 IMAGE = Image(2386088, "31e841ba91305ac562a1bf141fae83b2", "JPEG", 3024, 4032, hashlib.sha256(b"front").hexdigest())
 CURRENT = Classification(
@@ -38,7 +38,7 @@ CURRENT = Classification(
     source=Source.S3,
     created_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
     scores={"pants": 0.97, "shorts": 0.03},
-    confirmed_label="shorts",
+    confirmation=Confirmation("shorts", Person.SELLER, datetime(2026, 1, 31, 12, 1, tzinfo=UTC), of_listing=True),
     model_version="mobilenet_v2-224-453dd2c3",
     image=IMAGE,
     classified_at=datetime(2026, 1, 31, 12, 0, 1, 500_000, tzinfo=UTC),
@@ -49,13 +49,14 @@ FAILED = Classification(
     source=Source.S3,
     created_at=CURRENT.created_at,
     scores={},
-    needs_review=True,
+    is_uncertain=True,
     model_version=CURRENT.model_version,
     image=Image(12, "5eb63bbbe01eeed093cb22bb8f5acdc3"),
     classified_at=CURRENT.classified_at,
     failure=Failure("unsupported_image", "This is not an image."),
 )
 PENDING = Classification(CURRENT.id, Status.PENDING, Source.S3, CURRENT.created_at, scores={})
+NEWER = replace(CURRENT, confirmation=Confirmation("shorts", Person.SELLER, datetime(2026, 1, 31, 12, 1, tzinfo=UTC)))
 
 
 def golden(name: str) -> dict[str, Any]:
@@ -78,11 +79,12 @@ def stored(services: Services, identifier: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("oldest", replace(CURRENT, confirmed_label=None, image=replace(IMAGE, sha256=None))),
+        ("oldest", replace(CURRENT, confirmation=None, image=replace(IMAGE, sha256=None))),
+        ("confirmed_label", replace(CURRENT, confirmation=Confirmation("shorts", Person.SHOP, CURRENT.created_at))),
         ("smallest", PENDING),
         ("current", CURRENT),
         ("failed", FAILED),
-        ("newer", CURRENT),
+        ("newer", NEWER),
     ],
 )
 def test_every_golden_row_is_read(name: str, expected: Classification, services: Services) -> None:
@@ -108,7 +110,7 @@ def test_this_version_writes_the_golden_rows(name: str, classification: Classifi
 
 def test_this_version_knows_all_attributes_that_it_writes() -> None:
     """Otherwise a later write would keep the old value of an attribute that no longer has one."""
-    full = replace(CURRENT, needs_review=True, failure=FAILED.failure)
+    full = replace(CURRENT, is_uncertain=True, failure=FAILED.failure)
     missing = [field.name for field in fields(Classification) if not getattr(full, field.name)]
 
     assert missing == [], "each field needs a value here"
@@ -119,19 +121,29 @@ def test_this_version_knows_all_attributes_that_it_writes() -> None:
 def test_lists_contain_rows_of_newer_versions(services: Services) -> None:
     put(services, golden("newer"))
 
-    assert services.records.page(Filter(label="shorts", batch=None), 10).classifications == [CURRENT]
+    assert services.records.page(Filter(label="shorts", batch=None), 10).classifications == [NEWER]
 
 
 def test_a_confirmation_keeps_what_a_newer_version_wrote(services: Services) -> None:
     newer = golden("newer")
     put(services, newer)
 
-    confirm(CURRENT.id, "pants", services)
+    confirm(CURRENT.id, "pants", Person.SHOP, services)
 
     row = stored(services, CURRENT.id)
     assert {name: row[name] for name in UNKNOWN} == {name: newer[name] for name in UNKNOWN}
-    assert row["confirmed_label"] == {"S": "pants"}
-    assert row["label_state"] == {"S": "pants#SUCCEEDED"}
+    assert row["confirmation"]["M"]["label"] == {"S": "pants"}
+    assert row["label_state"] == {"S": "pants#CONFIRMED"}
+
+
+def test_a_write_drops_the_label_that_an_older_version_confirmed(services: Services) -> None:
+    """Otherwise that label would hold again after the confirmation is taken back."""
+    put(services, golden("confirmed_label"))
+
+    take_back(CURRENT.id, services)
+
+    assert stored(services, CURRENT.id).keys().isdisjoint({"confirmation", "confirmed_label"})
+    assert services.records.read(CURRENT.id).classification == replace(CURRENT, confirmation=None)
 
 
 NULL = {"NULL": True}
@@ -140,6 +152,7 @@ OPTIONAL = [
     "classified_at",
     "predictions",
     "needs_review",
+    "confirmation",
     "confirmed_label",
     "model_version",
     "image",
@@ -155,7 +168,17 @@ def test_null_means_the_same_as_a_missing_attribute(name: str, services: Service
     assert services.records.read(PENDING.id).classification == PENDING
 
 
-UNREADABLE = [
+WRONG_TYPES: list[dict[str, Any]] = [{"N": "1"}, {"SS": ["a"]}, {"B": b"a"}, {"L": [{"N": "1"}]}, {"M": {}}]
+CREATED_AT = {"S": "2026-01-31T12:00:00.000Z"}
+WRONG_PARTS: list[dict[str, Any]] = [  # of a confirmation
+    {"label": {"N": "1"}},
+    {"by": {"S": "robot"}},
+    {"by": {"L": []}},
+    {"at": {"S": "yesterday"}},
+    {"at": {"N": "1"}},
+    {"of_listing": {"S": "yes"}},
+]
+UNREADABLE: list[dict[str, Any]] = [
     {"status": {"S": "ARCHIVED"}},
     {"status": {"N": "1"}},
     {"source": {"S": "email"}},
@@ -168,9 +191,13 @@ UNREADABLE = [
     {"error": {"S": "busy"}},
     *(
         {name: value}
-        for name in ("needs_review", "confirmed_label", "model_version", "classified_at")
-        for value in [{"N": "1"}, {"SS": ["a"]}, {"B": b"a"}, {"L": [{"N": "1"}]}, {"M": {}}]
+        for name in ("needs_review", "confirmation", "model_version", "classified_at")
+        for value in WRONG_TYPES
     ),
+    *({"confirmation": NULL, "confirmed_label": value} for value in WRONG_TYPES),
+    {"confirmation": {"S": "shorts"}},
+    *({"confirmation": {"M": {"by": {"S": "shop"}, "at": CREATED_AT} | part}} for part in WRONG_PARTS),
+    *({"confirmation": {"M": part}} for part in [{"by": {"S": "shop"}}, {"at": CREATED_AT}]),
     {"created_at": {"S": "2026-01-31T12:00:00"}},  # without a time zone
     *({"predictions": {"L": [{"M": {"label": {"S": "pants"}, "score": {"N": score}}}]}} for score in ("1E+125", "-7")),
     {"predictions": {"L": [{"M": {"label": {"N": "1"}, "score": {"N": "1"}}}]}},
@@ -241,9 +268,9 @@ def test_a_request_does_not_change_an_unreadable_record(attributes: dict[str, An
 def test_a_record_whose_revision_is_no_text_can_be_replaced(revision: dict[str, Any], services: Services) -> None:
     put(services, {**golden("current"), "revision": revision})
 
-    confirm(CURRENT.id, "pants", services)
+    confirm(CURRENT.id, "pants", Person.SHOP, services)
 
-    assert stored(services, CURRENT.id)["confirmed_label"] == {"S": "pants"}
+    assert stored(services, CURRENT.id)["confirmation"]["M"]["label"] == {"S": "pants"}
     assert stored(services, CURRENT.id)["revision"] != revision
 
 
@@ -252,9 +279,9 @@ def test_a_record_without_a_revision_can_be_replaced(services: Services) -> None
     del row["revision"]
     put(services, row)
 
-    confirm(CURRENT.id, "pants", services)
+    confirm(CURRENT.id, "pants", Person.SHOP, services)
 
-    assert stored(services, CURRENT.id)["confirmed_label"] == {"S": "pants"}
+    assert stored(services, CURRENT.id)["confirmation"]["M"]["label"] == {"S": "pants"}
 
 
 def upload(bucket: Bucket, services: Services, content: bytes) -> None:
@@ -274,7 +301,7 @@ def test_classifying_the_same_photo_again_keeps_what_a_newer_version_wrote(servi
     row = stored(services, CURRENT.id)
     assert row.keys() >= UNKNOWN
     assert row["model_version"] == {"S": "another"}
-    assert row["confirmed_label"] == {"S": "shorts"}
+    assert row["confirmation"] == golden("newer")["confirmation"]
 
 
 def test_a_duplicate_event_keeps_what_a_newer_version_wrote(services: Services, bucket: Bucket) -> None:
@@ -293,7 +320,7 @@ def test_another_photo_under_the_key_gets_nothing_of_the_first(services: Service
     handle(s3_event(object_key(CURRENT.id)), services)
 
     row = stored(services, CURRENT.id)
-    assert row.keys().isdisjoint({*UNKNOWN, "confirmed_label"})
+    assert row.keys().isdisjoint({*UNKNOWN, "confirmation", "confirmed_label"})
 
 
 def test_a_tombstone_keeps_nothing(services: Services) -> None:

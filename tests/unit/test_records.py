@@ -8,9 +8,9 @@ from typing import Any, cast
 import boto3
 import pytest
 
-from classifier.classification import Classification, Failure, Image, Source, Status
+from classifier.classification import Classification, Confirmation, Failure, Image, Person, Source, Status
 from classifier.errors import Busy
-from classifier.indexes import Filter
+from classifier.indexes import Filter, index_keys
 from classifier.records import MAX_ATTEMPTS, Conflict, Records, Row
 from local.aws import TABLE, Resources
 from tests.support.services import map_in_order
@@ -32,11 +32,14 @@ FAILED = Classification(
     source=Source.S3,
     created_at=NOW,
     scores={},
-    needs_review=True,
+    is_uncertain=True,
     image=Image(3, "def"),
     failure=Failure("unreadable_image", "The image is damaged."),
 )
 PENDING = Classification("a/b.jpg", Status.PENDING, Source.S3, NOW, {})
+CONFIRMED = replace(CLASSIFIED, confirmation=Confirmation("shorts", Person.SELLER, NOW))
+OF_LISTING = replace(FAILED, confirmation=Confirmation(None, Person.SHOP, NOW, of_listing=True))
+CATEGORIES = {"pants": {"name": "Pants"}, "shorts": {"name": "Shorts"}}
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def stored(identifier: str) -> dict[str, Any]:
 
 
 def test_a_classification_in_json_has_the_fields_of_the_contract() -> None:
-    assert CLASSIFIED.to_json() == {
+    assert CLASSIFIED.to_json(CATEGORIES) == {
         "id": "listing-42/front.jpg",
         "status": "SUCCEEDED",
         "label": "pants",
@@ -63,6 +66,8 @@ def test_a_classification_in_json_has_the_fields_of_the_contract() -> None:
             {"label": "hat", "score": 1e-30},
         ],
         "confirmed_label": None,
+        "confirmation": None,
+        "category": {"name": "Pants"},
         "batch_id": "listing-42",
         "model_version": "mobilenet_v2-224-00000000",
         "image": {"format": "JPEG", "width": 3024, "height": 4032, "bytes": 2386088, "etag": "abc"},
@@ -71,10 +76,69 @@ def test_a_classification_in_json_has_the_fields_of_the_contract() -> None:
         "classified_at": "2026-01-31T12:00:01.123Z",
         "error": None,
     }
-    assert FAILED.to_json()["error"] == {
+    assert FAILED.to_json(CATEGORIES)["error"] == {
         "code": "unreadable_image",
         "message": "The image is damaged.",
     }
+
+
+def test_a_confirmation_in_json_says_the_label_the_person_and_the_time() -> None:
+    shown = CONFIRMED.to_json(CATEGORIES)
+
+    assert shown["confirmation"] == {"label": "shorts", "by": "seller", "at": "2026-01-31T12:00:00.123Z"}
+    assert (shown["label"], shown["confirmed_label"]) == ("pants", "shorts")
+    assert OF_LISTING.to_json(CATEGORIES)["confirmation"] == {
+        "label": None,
+        "by": "shop",
+        "at": "2026-01-31T12:00:00.123Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("classification", "category"),
+    [
+        (CLASSIFIED, {"name": "Pants"}),
+        (CONFIRMED, {"name": "Shorts"}),
+        (replace(CLASSIFIED, confirmation=Confirmation(None, Person.SHOP, NOW)), None),
+        (replace(CLASSIFIED, confirmation=Confirmation("hat", Person.SHOP, NOW)), None),
+        (FAILED, None),
+        (replace(FAILED, confirmation=Confirmation("pants", Person.SHOP, NOW)), {"name": "Pants"}),
+        (PENDING, None),
+    ],
+    ids=[
+        "the model's label",
+        "the confirmed label",
+        "none of the labels",
+        "a label without a category",
+        "failed",
+        "failed and confirmed",
+        "pending",
+    ],
+)
+def test_the_category_is_that_of_the_confirmed_label_else_of_the_model_s(
+    classification: Classification, category: dict[str, Any] | None
+) -> None:
+    assert classification.to_json(CATEGORIES)["category"] == category
+
+
+@pytest.mark.parametrize(
+    ("classification", "needs_review"),
+    [
+        (CLASSIFIED, False),
+        (replace(CLASSIFIED, is_uncertain=True), True),
+        (replace(CLASSIFIED, is_uncertain=True, confirmation=CONFIRMED.confirmation), False),
+        (FAILED, True),
+        (OF_LISTING, False),
+        (PENDING, False),
+        (replace(PENDING, is_uncertain=True), False),
+    ],
+)
+def test_a_photo_needs_review_if_it_is_unclear_and_nobody_has_said_what_it_shows(
+    classification: Classification,
+    needs_review: bool,  # noqa: FBT001
+) -> None:
+    assert classification.needs_review is needs_review
+    assert classification.to_json({})["needs_review"] is needs_review
 
 
 @pytest.mark.parametrize(
@@ -91,7 +155,7 @@ def test_the_batch_is_the_first_folder_of_an_upload(identifier: str, source: Sou
     assert Classification(identifier, Status.PENDING, source, NOW, {}).batch_id == batch_id
 
 
-@pytest.mark.parametrize("classification", [CLASSIFIED, FAILED, PENDING])
+@pytest.mark.parametrize("classification", [CLASSIFIED, FAILED, PENDING, CONFIRMED, OF_LISTING])
 def test_a_written_classification_is_read_as_it_was(records: Records, classification: Classification) -> None:
     records.write(classification, records.read(classification.id))
 
@@ -186,6 +250,28 @@ def test_the_table_holds_the_attributes_of_its_indexes(records: Records) -> None
     assert failed[:3] == ["FAILED", None, None]
 
 
+@pytest.mark.parametrize(
+    ("classification", "review_state", "label_state"),
+    [
+        (PENDING, "PENDING", None),
+        (CLASSIFIED, "SUCCEEDED", "pants#SUCCEEDED"),
+        (replace(CLASSIFIED, is_uncertain=True), "REVIEW", "pants#REVIEW"),
+        (FAILED, "FAILED", None),
+        (replace(PENDING, confirmation=CONFIRMED.confirmation), "PENDING_CONFIRMED", "shorts#PENDING_CONFIRMED"),
+        (CONFIRMED, "CONFIRMED", "shorts#CONFIRMED"),
+        (replace(CONFIRMED, is_uncertain=True), "CONFIRMED", "shorts#CONFIRMED"),
+        (replace(CLASSIFIED, confirmation=OF_LISTING.confirmation), "CONFIRMED", None),
+        (OF_LISTING, "FAILED_CONFIRMED", None),
+    ],
+)
+def test_a_record_is_in_the_partition_of_its_state_and_of_the_label_that_holds(
+    classification: Classification, review_state: str, label_state: str | None
+) -> None:
+    keys = index_keys(classification, shards=1)
+
+    assert (keys["review_state"], keys.get("label_state")) == (review_state, label_state)
+
+
 def test_a_damaged_answer_is_not_taken_for_a_missing_row() -> None:
     """The SDK tries again, and returns the last answer as if it had no item."""
 
@@ -261,7 +347,7 @@ def test_the_photos_of_a_listing_are_those_of_the_table_whatever_its_index_held(
 ) -> None:
     """The index is eventually consistent: a photo may be removed or changed after it was found there."""
     newest, second, *others = listing
-    changed = replace(second, confirmed_label="dress", created_at=NOW + timedelta(100))
+    changed = replace(second, confirmation=CONFIRMED.confirmation, created_at=NOW + timedelta(100))
 
     def change() -> None:
         records.client.delete_item(TableName=TABLE, Key={"id": {"S": newest.id}})

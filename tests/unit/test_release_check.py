@@ -75,7 +75,7 @@ def check(version: Any, services: Services, photos: Path = KNOWN, seconds: float
     codedeploy = CodeDeploy()
     arn = "arn:aws:lambda:us-east-1:123456789012:function:classifier:7"
     deadline = time.monotonic() + seconds
-    release = Release(arn, photos, TABLE, version, services.records.client, cast("Any", codedeploy), deadline)
+    release = Release(arn, photos, version, cast("Any", codedeploy), deadline)
 
     report(EVENT, release)
 
@@ -97,14 +97,30 @@ def test_a_right_version_passes_and_its_records_are_deleted(services: Services) 
 
     assert check(version, services) == "Succeeded"
 
-    assert [event["path"].partition("/classifications/")[0] or "status" for event in version.events] == [
-        "/health",
-        *["/predict", "status"] * 3,
-        "/predict",
-        "/health",
-        "status",
+    requests = [f"{event['httpMethod']} /{event['path'].split('/')[1]}" for event in version.events]
+    assert requests == [
+        "GET /health",
+        *["POST /predict", "GET /classifications", "DELETE /classifications"] * 3,
+        "POST /predict",
+        "GET /health",
+        "GET /classifications",
     ]
-    assert services.records.client.scan(TableName=TABLE)["Items"] == []
+    assert records(services) == []
+
+
+def records(services: Services) -> list[Any]:
+    """Return the records in the table, without tombstones."""
+    return [item for item in services.records.client.scan(TableName=TABLE)["Items"] if "status" in item]
+
+
+def test_a_version_that_does_not_delete_stops_the_release(services: Services) -> None:
+    class Keeping(NewVersion):
+        def answer(self, event: dict[str, Any]) -> dict[str, Any]:
+            if event["httpMethod"] == "DELETE":
+                return {"statusCode": 405, "multiValueHeaders": {}, "body": ""}
+            return super().answer(event)
+
+    assert check(Keeping(services), services) == "Failed"
 
 
 def answer_wrongly(path: str, **parts: Any) -> Change:
@@ -143,7 +159,7 @@ def test_a_wrong_answer_stops_the_release(services: Services, change: Change) ->
 def test_the_records_of_a_version_that_fails_are_deleted(services: Services) -> None:
     check(NewVersion(services, answer_wrongly("/classifications/", statusCode=500)), services)
 
-    assert services.records.client.scan(TableName=TABLE)["Items"] == []
+    assert records(services) == []
 
 
 def test_a_photo_with_another_label_than_its_name_stops_the_release(services: Services, tmp_path: Path) -> None:

@@ -119,16 +119,17 @@ def test_the_bucket_requires_tls() -> None:
 
 
 def test_the_api_requires_keys_and_throttles_requests() -> None:
-    """The health check, which load balancers and alarms call, and the pages, which browsers open, need no key."""
+    """The health check, which load balancers and alarms call, and the pages, which browsers open, need no key.
+
+    Neither do the requests of sellers, who have a token, and the question of browsers what a page may send.
+    """
     api = RESOURCES["Api"]["Properties"]
     routes = {name: event["Properties"] for name, event in FUNCTION["Events"].items() if event["Type"] == "Api"}
 
     assert api["Auth"]["ApiKeyRequired"]
-    assert [route["Path"] for route in routes.values() if "Auth" in route] == [
-        "/health",
-        "/",
-        "/docs",
-        "/openapi.json",
+    assert [(route["Path"], route["Method"]) for route in routes.values() if "Auth" in route] == [
+        *((path, "ANY") for path in ("/health", "/", "/desk", "/docs", "/openapi.json", "/listings/{proxy+}")),
+        ("/{proxy+}", "OPTIONS"),
     ]
     assert api["Auth"]["UsagePlan"]["Throttle"]["RateLimit"] == {"Ref": "RequestsPerSecond"}
     assert api["MethodSettings"][0]["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}

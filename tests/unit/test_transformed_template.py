@@ -75,6 +75,8 @@ def transformed_for(environment: str) -> dict[str, Any]:
 ACTIONS_BY_OPERATION = {
     "s3:GetObject": {"s3:GetObject", "s3:ListBucket"},
     "s3:HeadObject": {"s3:GetObject", "s3:ListBucket"},
+    "s3:ListObjectsV2": {"s3:ListBucket"},
+    "s3:DeleteObjects": {"s3:DeleteObject"},
 }
 
 
@@ -105,7 +107,9 @@ def called_operations(services: Services, bucket: Bucket) -> set[str]:
         api.request("PUT", f"/confirmations/{answer.json['id']}", {"label": "pants"})
         for path in ("/classifications", "/classifications/not-there", "/batches/listing-1", "/health", "/model"):
             api.request("GET", path)
-        api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]})
+        listing = api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}).json
+        api.request("PUT", f"/batches/{listing['batch_id']}/confirmation", {"label": "pants"})
+        api.request("DELETE", f"/batches/{listing['batch_id']}")
     finally:
         for client in clients:
             client.meta.events.unregister("before-call", unique_id="called_operations")
@@ -237,12 +241,11 @@ def test_events_may_be_published_only_if_they_are(resources: dict[str, Any]) -> 
 
 
 def test_the_release_check_may_do_what_it_does(resources: dict[str, Any]) -> None:
-    """It invokes the new version, deletes what that has written, and reports to CodeDeploy."""
+    """It invokes the new version, and reports to CodeDeploy."""
     allowed = statements(resources["ReleaseCheckRole"]["Properties"])
 
     assert [(sorted(actions(one)), one["Resource"]) for one in allowed] == [
         (["lambda:InvokeFunction"], {"Fn::Sub": "${ClassifierFunction.Arn}:*"}),
-        (["dynamodb:DeleteItem"], {"Fn::GetAtt": ["ClassificationsTable", "Arn"]}),
         (
             ["codedeploy:PutLifecycleEventHookExecutionStatus"],
             {
@@ -293,14 +296,28 @@ def test_only_the_uploads_bucket_may_invoke_the_function(resources: dict[str, An
 
 
 def test_every_route_takes_every_method(resources: dict[str, Any]) -> None:
-    """A monitor's HEAD then reaches the function, and a wrong method gets its 405 instead of the gateway's 403."""
-    paths = resources["Api"]["Properties"]["Body"]["paths"]
+    """A monitor's HEAD then reaches the function, and a wrong method gets its 405 instead of the gateway's 403.
 
-    assert set(paths) == {"/", "/docs", "/health", "/openapi.json", "/{proxy+}"}
+    Browsers ask for OPTIONS without the API key, and sellers have a token instead.
+    """
+    paths = resources["Api"]["Properties"]["Body"]["paths"]
+    any_method = "x-amazon-apigateway-any-method"
+
+    assert set(paths) == {"/", "/desk", "/docs", "/health", "/openapi.json", "/listings/{proxy+}", "/{proxy+}"}
     for path, methods in paths.items():
-        (method,) = methods.items()
-        assert method[0] == "x-amazon-apigateway-any-method"
-        assert (method[1]["security"] == [{"api_key": []}]) == (path == "/{proxy+}")
+        assert set(methods) == {any_method, "options"} if path == "/{proxy+}" else {any_method}
+        for name, method in methods.items():
+            needs_key = method["security"] == [{"api_key": []}]
+            assert needs_key == (path == "/{proxy+}" and name == any_method)
+
+
+def test_the_stage_names_the_origins_whose_pages_may_call_the_api(resources: dict[str, Any]) -> None:
+    """A variable of a stage cannot hold a star."""
+    variables = resources["ApiStage"]["Properties"]["Variables"]
+
+    assert variables == {
+        "allowedOrigins": {"Fn::If": ["AllowsAnyOrigin", "any", {"Fn::Join": [",", {"Ref": "AllowedOrigins"}]}]}
+    }
 
 
 def test_methods_have_no_metrics_of_their_own(resources: dict[str, Any]) -> None:
