@@ -1,24 +1,30 @@
-"""The seller's page in Chromium: uploads, verdicts, corrections, error messages and accessibility."""
+"""The seller's page in Chromium: photos, the category, removal, links, messages, networks and accessibility."""
 
 import base64
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
-from tests.support.drawings import encoded, photo
-from tests.support.local_system import System
+from tests.support.drawings import care_label, encoded, garment, photo
+from tests.support.local_system import System, wait_until
 from tests.support.paths import DATA, ROOT, needs_photos
 
 TIMEOUT_MILLISECONDS = 15_000  # long enough for a busy machine
 expect.set_options(timeout=TIMEOUT_MILLISECONDS)
+BUCKET = re.compile(r"/photos$")
+SHOP = "http://shop.example"
 
 
 @pytest.fixture
@@ -28,17 +34,21 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
-@pytest.fixture
-def page(context: BrowserContext, system: System) -> Iterator[Page]:
-    """Open the seller's page. At the end, check that it raised no error and did not violate its security policy."""
+def watched(context: BrowserContext) -> tuple[Page, list[str]]:
+    """Return a new page, and a list that gets its errors and violations of its security policy."""
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
         "console", lambda message: errors.append(message.text) if "Content Security Policy" in message.text else None
     )
-    # Without a listener, Chromium opens its own dialog if Enter is pressed before the test waits for the file chooser.
-    page.on("filechooser", lambda _: None)
+    return page, errors
+
+
+@pytest.fixture
+def page(context: BrowserContext, system: System) -> Iterator[Page]:
+    """Open the seller's page. At the end, check that it raised no error and did not violate its security policy."""
+    page, errors = watched(context)
     page.goto(system.url)
     yield page
     assert errors == []
@@ -58,204 +68,860 @@ def files(folder: Path, **contents: bytes) -> list[Path]:
     return paths
 
 
-def choose(page: Page, paths: list[Path]) -> None:
-    page.locator("#choose").set_input_files(paths)
+def add(page: Page, paths: list[Path]) -> None:
+    page.locator("#files").set_input_files(paths)
 
 
-def drop(page: Page, paths: list[Path]) -> None:
-    """Drop files on the page, as a user does from another window."""
+def transfer(page: Page, event: str, paths: list[Path]) -> None:
+    """Drop or paste files, as a user does from another window."""
     contents = [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths]
-    transfer = page.evaluate_handle(
-        """(files) => {
+    page.evaluate(
+        """([event, files]) => {
             const transfer = new DataTransfer();
             for (const [name, data] of files) {
                 const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
                 transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
             }
-            return transfer;
+            const options = { bubbles: true, cancelable: true };
+            document.body.dispatchEvent(event === "drop"
+                ? new DragEvent(event, { ...options, dataTransfer: transfer })
+                : new ClipboardEvent(event, { ...options, clipboardData: transfer }));
         }""",
-        contents,
+        [event, contents],
     )
-    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
 
 
-class Listing(NamedTuple):
-    """Three photos of one label, and the label's text in the page's sentences."""
+def verdict(page: Page, text: str | re.Pattern[str]) -> None:
+    """Expect this verdict, once all photos are there."""
+    expect(page.locator("#progress")).to_have_text(re.compile(r"^\d+ photos?$"))
+    expect(page.locator("#verdict")).to_have_text(text)
 
-    paths: list[Path]
+
+def chip(page: Page, name: str) -> Any:
+    return page.locator("#category").get_by_role("button", name=name, exact=True)
+
+
+def link_fields(page: Page) -> dict[str, str]:
+    """Return the fields after `#` in the page's address."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment).items()}
+
+
+def listing_of(page: Page, system: System) -> Any:
+    """Return the listing, as the API shows it."""
+    return system.get(f"/batches/{link_fields(page)['listing']}").json()
+
+
+def answer_with(status: int, headers: dict[str, str] | None = None) -> Callable[[Route], None]:
+    """Return a route of an API that refuses requests with this status."""
+    body = json.dumps({"error": {"code": "busy", "message": "Refused."}, "request_id": "1"})
+    return lambda route: route.fulfill(status=status, content_type="application/json", body=body, headers=headers)
+
+
+def keep(items: list[Any]) -> Callable[[Any], None]:
+    """Return a function that appends to the list. Playwright sets an attribute on it, so it cannot be `append`."""
+
+    def append(item: Any) -> None:
+        items.append(item)
+
+    return append
+
+
+def refuse_upload(route: Route, status: int) -> None:
+    """Refuse an upload as S3 does, which lets pages read its errors."""
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/xml"}
+    route.fulfill(status=status, body="<Error><Code>Refused</Code></Error>", headers=headers)
+
+
+class Photos(NamedTuple):
+    """Three photos of one label and a care label, another photo of the piece, and the category's name."""
+
+    first: list[Path]
+    fourth: Path
     label: str
-    text: str
+    name: str
 
 
 @pytest.fixture(params=["drawn", pytest.param("real", marks=needs_photos)])
-def listing(request: pytest.FixtureRequest, photos: Path) -> Listing:
-    """Return drawn photos, or real ones from the data set."""
+def piece(request: pytest.FixtureRequest, photos: Path) -> Photos:
+    """Return drawn photos, or real ones from the data set. The care label is drawn."""
     if request.param == "drawn":
-        sizes = {"front": (400, 400), "back": (300, 400), "side": (500, 400)}
-        drawn = {name: photo("t-shirt", size) for name, size in sizes.items()}
-        return Listing(files(photos, **drawn), "t-shirt", "a t-shirt")
-    front, back, side = (path.read_bytes() for path in sorted((DATA / "test" / "pants").glob("*.jpg"))[:3])
-    return Listing(files(photos, front=front, back=back, side=side), "pants", "pants")
+        drawn = [photo("t-shirt", size) for size in ((400, 400), (300, 400), (500, 400), (350, 350))]
+        label, name = "t-shirt", "T-shirt"
+    else:
+        drawn = [path.read_bytes() for path in sorted((DATA / "test" / "pants").glob("*.jpg"))[:4]]
+        label, name = "pants", "Pants"
+    front, back, side, detail = drawn
+    *first, fourth = files(photos, front=front, back=back, side=side, care=care_label(), detail=detail)
+    return Photos(first, fourth, label, name)
 
 
-def test_a_seller_drops_three_photos_and_corrects_one(
-    page: Page, system: System, listing: Listing, record_property: Callable[[str, object], None]
+def test_a_seller_gets_one_right_category_for_photos_and_a_care_label(
+    page: Page, system: System, piece: Photos, record_property: Callable[[str, object], None]
 ) -> None:
-    """The API returns the same results in the batch and in the lists by label."""
+    """A photo can be added, a reload keeps everything, and one answer ends it."""
     started = time.monotonic()
+    transfer(page, "drop", piece.first)
+    verdict(page, f"We suggest: {piece.name}")
+    record_property("tenths of a second to the verdict", round(10 * (time.monotonic() - started)))
 
-    with page.expect_response(re.compile("/uploads$")) as uploads:
-        drop(page, listing.paths)
-    expect(page.get_by_role("status")).to_have_text(f"It looks like you are selling {listing.text}.")
-    seconds = time.monotonic() - started
-    side = page.get_by_role("listitem").filter(has_text="side.jpg")
-    side.get_by_role("combobox").select_option("hat")
-    expect(side.get_by_text("You corrected the label.")).to_be_visible()
-    front = page.get_by_role("listitem").filter(has_text="front.jpg")
-    front.get_by_role("button", name=f"Yes, front.jpg shows {listing.text}").click()
-    expect(front.get_by_text("You confirmed the label.")).to_be_visible()
+    add(page, [piece.fourth])
+    expect(page.locator("#progress")).to_have_text("5 photos")
+    order = page.locator(".tile .open").evaluate_all("tiles => tiles.map((tile) => tile.ariaLabel)")
+    page.reload()
+    expect(page.locator(".tile img")).to_have_count(5)
+    assert page.locator(".tile .open").evaluate_all("tiles => tiles.map((tile) => tile.ariaLabel)") == order
+    verdict(page, f"We suggest: {piece.name}")
+    chip(page, piece.name).click()
 
-    batch_id = uploads.value.json()["batch_id"]
-    batch = system.get(f"/batches/{batch_id}").json()
-    assert (batch["total"], batch["succeeded"], batch["label"]) == (3, 3, listing.label)
-    hats = system.get(f"/classifications?label=hat&batch={batch_id}").json()["items"]
-    assert [item["id"] for item in hats] == [f"{batch_id}/side.jpg"]
-    others = system.get(f"/classifications?label={listing.label}").json()["items"]
-    assert {f"{batch_id}/front.jpg", f"{batch_id}/back.jpg"} <= {item["id"] for item in others}
-    record_property("tenths of a second to the verdict", round(10 * seconds))
-
-
-def test_the_page_shows_the_verdict_on_real_photos(page: Page, request: pytest.FixtureRequest) -> None:
-    """With `--screenshots`, this draws the README's picture again."""
-    drop(page, [ROOT / "local" / f"{name}.jpg" for name in ("t-shirt", "t-shirt-yellow", "t-shirt-green")])
-
-    expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-    green = page.get_by_role("listitem").filter(has_text="t-shirt-green.jpg")
-    expect(green).to_contain_text("Please check: we are not sure.")
-    if request.config.getoption("--screenshots"):
-        page.set_viewport_size({"width": 960, "height": 640})
-        page.screenshot(path=ROOT / "docs" / "page.png", full_page=True)
+    expect(page.locator("#verdict")).to_have_text(f"Done: {piece.name}")
+    listing = listing_of(page, system)
+    assert (listing["total"], listing["label"], listing["needs_review"]) == (5, piece.label, False)
+    assert (listing["confirmation"]["label"], listing["confirmation"]["by"]) == (piece.label, "seller")
+    page.reload()
+    expect(page.locator("#verdict")).to_have_text(f"Done: {piece.name}")
 
 
-def test_the_verdict_is_certain_after_the_seller_confirms_the_only_photo(page: Page, photos: Path) -> None:
-    choose(page, files(photos, front=photo("pants")))
+@pytest.mark.parametrize("view", [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")])
+def test_the_page_shows_the_category_of_real_photos(
+    browser: Browser, system: System, photos: Path, request: pytest.FixtureRequest, view: tuple[int, Any]
+) -> None:
+    """With `--screenshots`, this draws the pictures of the documentation again."""
+    width, scheme = view
+    with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 780}) as context:
+        page, errors = watched(context)
+        page.goto(system.url)
+        shirts = [ROOT / "local" / f"{name}.jpg" for name in ("t-shirt", "t-shirt-yellow", "t-shirt-green")]
 
-    expect(page.get_by_role("status")).to_have_text("It looks like you are selling pants.")
-    page.get_by_role("button", name="Yes, front.jpg shows pants").click()
-    expect(page.get_by_role("status")).to_have_text("You are selling pants.")
+        add(page, [*shirts, *files(photos, care=care_label())])
+
+        verdict(page, "We suggest: T-shirt")
+        expect(page.locator(".tile img")).to_have_count(4)
+        if request.config.getoption("--screenshots"):
+            page.mouse.move(0, 0)
+            page.screenshot(path=ROOT / "docs" / "screenshots" / f"seller-{width}-{scheme}.png", full_page=True)
+            if (width, scheme) == (1280, "light"):
+                page.screenshot(path=ROOT / "docs" / "page.png", full_page=True)
+        assert errors == []
 
 
-def test_each_unreadable_file_gets_an_error_message(page: Page, photos: Path) -> None:
-    """The other photos are classified."""
-    paths = files(photos, front=photo("t-shirt"), broken=photo("t-shirt")[:3000], text=b"just some text")
+def test_another_device_shows_the_same_listing(page: Page, browser: Browser, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants"), side=photo("pants", (300, 400))))
+    verdict(page, "We suggest: Pants")
+
+    with browser.new_context() as other:
+        phone, errors = watched(other)
+        phone.goto(page.url)
+        expect(phone.locator(".tile img")).to_have_count(2)
+        verdict(phone, "We suggest: Pants")
+        chip(phone, "Pants").click()
+        expect(phone.locator("#verdict")).to_have_text("Done: Pants")
+        assert errors == []
+
+    page.reload()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+
+
+def test_a_photo_can_be_removed_and_the_removal_undone(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("t-shirt"), hat=photo("pants")))
+    verdict(page, re.compile("."))
+    page.get_by_role("button", name="Remove hat.jpg").click()
+    expect(page.locator(".tile")).to_have_count(1)
+
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".tile")).to_have_count(2)
+    assert listing_of(page, system)["total"] == 2
+
+    page.get_by_role("button", name="Remove hat.jpg").click()
+    page.keyboard.press("Control+z")
+    expect(page.locator(".tile")).to_have_count(2)
+
+    page.get_by_role("button", name="Remove hat.jpg").click()
+    wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 1)
+    verdict(page, "We suggest: T-shirt")
+    page.reload()
+    expect(page.locator(".tile")).to_have_count(1)
+
+
+def test_a_removal_is_not_lost_when_the_page_is_left(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400))))
+    verdict(page, "We suggest: T-shirt")
+
+    page.get_by_role("button", name="Remove back.jpg").click()
+    page.reload()
+
+    expect(page.locator(".tile")).to_have_count(1)
+    wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 1)
+
+
+def test_a_photo_can_have_the_name_of_a_removed_one(page: Page, system: System, photos: Path) -> None:
+    """Some phones call each photo `image.jpg`."""
+    add(page, files(photos, image=photo("t-shirt"), back=photo("t-shirt", (300, 400))))
+    verdict(page, "We suggest: T-shirt")
+    page.get_by_role("button", name="Remove image.jpg").click()
+    wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 1)
+
+    add(page, files(photos, image=photo("t-shirt", (500, 400))))
+
+    expect(page.locator(".tile[data-state=ready]")).to_have_count(2)
+    verdict(page, "We suggest: T-shirt")
+
+
+def test_a_photo_can_be_removed_while_it_is_being_sent(page: Page, system: System, photos: Path) -> None:
+    held: list[Route] = []
+    page.route(BUCKET, keep(held))
+    with page.expect_request(BUCKET):
+        add(page, files(photos, front=photo("t-shirt")))
+
+    page.get_by_role("button", name="Remove front.jpg").click()
+
+    expect(page.locator(".tile")).to_have_count(0)
+    page.get_by_role("button", name="Undo").wait_for(state="hidden")
+    headers = {"Authorization": f"Bearer {link_fields(page)['token']}"}
+    listing = f"{system.url}/listings/batches/{link_fields(page)['listing']}"
+    wait_until(lambda: requests.get(listing, headers=headers, timeout=30).json()["total"], lambda total: total == 0)
+
+
+def test_an_answer_can_be_changed_and_the_change_undone(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Pants").click()
+    page.get_by_role("button", name="Change").click()
+    expect(page.locator("#advice")).to_have_text("Until you do, your answer stays: Pants.")
+    chip(page, "Keep Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+
+    page.get_by_role("button", name="Change").click()
+    chip(page, "Shorts").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Shorts")
+    assert listing_of(page, system)["confirmation"]["label"] == "shorts"
+
+    page.get_by_role("button", name="Undo: back to Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    assert listing_of(page, system)["confirmation"]["label"] == "pants"
+
+
+def test_the_first_answer_can_be_undone(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+
+    page.get_by_role("button", name="Undo: back to no category yet").click()
+
+    verdict(page, "We suggest: Pants")
+    assert listing_of(page, system)["confirmation"] is None
+    chip(page, "Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+
+
+def test_a_seller_can_say_that_none_of_the_categories_fits(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+
+    chip(page, "Something else").click()
+    chip(page, "None of these").click()
+
+    expect(page.locator("#verdict")).to_have_text("Done: none of the categories")
+    assert listing_of(page, system)["confirmation"]["label"] is None
+
+
+def test_people_read_the_names_of_categories(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Something else").click()
+
+    names = {category["name"] for category in system.get("/model").json()["categories"].values()}
+    shown = page.locator("#category button:visible").all_inner_texts()
+    assert sorted(shown) == sorted([*names, "Something else", "None of these"])
+
+
+def test_a_listing_that_needs_review_has_no_suggestion_that_says_otherwise(page: Page, photos: Path) -> None:
+    add(page, files(photos, care=care_label()))
+
+    verdict(page, "Which category fits best?")
+    expect(page.locator(".chip.suggested")).to_have_count(0)
+    expect(page.locator("#advice")).to_have_text("We cannot tell for certain. A photo of the whole piece helps.")
+    expect(page.locator("#chips .chip")).to_have_count(4)
+
+
+def test_files_that_are_no_photos_have_a_reason(page: Page, photos: Path) -> None:
+    """The others are classified. What is too large is not sent."""
+    sent: list[int] = []
+    page.on("request", lambda request: sent.append(1) if BUCKET.search(request.url) else None)
+    paths = files(photos, front=photo("t-shirt"), text=b"just some text", cut=photo("t-shirt")[:3000], none=b"")
     (photos / "letter.pdf").write_bytes(b"%PDF-1.7")
+    (photos / "large.png").write_bytes(bytes(25 * 2**20 + 1))
 
-    choose(page, [*paths, photos / "letter.pdf"])
+    add(page, [*paths, photos / "letter.pdf", photos / "large.png"])
 
-    cards = page.get_by_role("listitem")
-    expect(cards.filter(has_text="broken.jpg")).to_contain_text("The image is damaged, incomplete or of a rare kind")
-    expect(cards.filter(has_text="text.jpg")).to_contain_text("not an image in a supported format")
-    expect(cards.filter(has_text="letter.pdf")).to_contain_text(
-        "We cannot show files of this kind. Please save the photo as a JPEG or PNG"
-    )
-    expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-
-
-def test_without_any_readable_photo_the_page_says_that_it_has_no_verdict(page: Page, photos: Path) -> None:
-    choose(page, files(photos, text=b"just some text"))
-
-    expect(page.get_by_role("status")).to_have_text("We could not identify the item from these photos.")
+    problems = page.get_by_role("list", name="Problems")
+    expect(problems).to_contain_text("text.jpg is not a photo that we can read")
+    expect(problems).to_contain_text("cut.jpg is damaged or incomplete")
+    expect(problems).to_contain_text("none.jpg is empty")
+    expect(problems).to_contain_text("letter.pdf is not a photo that we can read")
+    expect(problems).to_contain_text("large.png is larger than 25 MB")
+    verdict(page, "We suggest: T-shirt")
+    assert len(sent) == 3
+    problems.get_by_role("button", name="Remove text.jpg").click()
+    expect(problems.get_by_role("listitem")).to_have_count(4)
 
 
-def test_a_photo_that_needs_review_has_a_hint(page: Page, photos: Path) -> None:
-    choose(page, files(photos, wall=encoded(Image.new("RGB", (400, 400), "grey"))))
+def test_without_any_readable_photo_the_seller_chooses(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, text=b"just some text"))
 
-    expect(page.get_by_text("Please check: we are not sure.")).to_be_visible()
+    expect(page.locator("#verdict")).to_have_text("Which category fits?")
+    chip(page, "Jacket or coat").click()
+
+    expect(page.locator("#verdict")).to_have_text("Done: Jacket or coat")
+    assert listing_of(page, system)["confirmation"]["label"] == "outwear"
 
 
-def test_the_upload_continues_after_a_lost_connection(page: Page, context: BrowserContext, photos: Path) -> None:
+def test_photos_can_be_pasted(page: Page, photos: Path) -> None:
+    transfer(page, "paste", files(photos, front=photo("t-shirt")))
+
+    verdict(page, "We suggest: T-shirt")
+
+
+def test_a_heic_has_the_picture_that_the_api_makes(page: Page, photos: Path) -> None:
+    path = photos / "front.heic"
+    path.write_bytes(encoded(garment("t-shirt"), "HEIF"))
+
+    add(page, [path])
+
+    verdict(page, "We suggest: T-shirt")
+    expect(page.locator(".tile img")).to_have_js_property("naturalWidth", 400)
+
+
+def test_the_same_file_is_added_once(page: Page, photos: Path) -> None:
+    paths = files(photos, front=photo("t-shirt"))
+
+    add(page, paths)
+    add(page, paths)
+
+    verdict(page, "We suggest: T-shirt")
+    expect(page.locator(".tile")).to_have_count(1)
+
+
+def test_the_large_view_walks_through_the_photos_and_chooses_the_cover(page: Page, photos: Path) -> None:
+    add(page, files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400))))
+    verdict(page, "We suggest: T-shirt")
+    assert link_fields(page)["cover"] == "front.jpg"
+
+    page.get_by_role("button", name="Photo 1, front.jpg, cover").click()
+    page.keyboard.press("ArrowRight")
+    large = page.get_by_role("dialog")
+    expect(large).to_contain_text("Photo 2 of 2")
+    expect(large.get_by_role("img", name="Photo 2, back.jpg")).to_have_js_property("naturalWidth", 300)
+    large.get_by_role("button", name="Make it the cover").click()
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_role("button", name="Photo 2, back.jpg, cover")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name=re.compile(r"Photo \d, back.jpg, cover"))).to_be_visible()
+
+
+# Networks.
+
+
+def test_two_photos_at_a_time_are_sent_and_the_first_ones_first(page: Page, photos: Path) -> None:
+    held: list[Route] = []
+    page.route(BUCKET, keep(held))
+    names = ["first", "second", "third", "fourth"]
+    add(page, files(photos, **{name: photo("t-shirt", (300 + len(name), 400)) for name in names}))
+
+    for done in range(len(names)):
+        page.wait_for_timeout(500)
+        sent = [re.search(rb"(\w+)\.jpg", route.request.post_data_buffer or b"") for route in held]
+        assert [found and found[1].decode() for found in sent] == names[: done + 2]
+        expect(page.locator("#progress")).to_have_text(re.compile("still to send"))
+        held[done].continue_()
+
+    verdict(page, "We suggest: T-shirt")
+
+
+def test_the_upload_goes_on_after_a_lost_connection(page: Page, context: BrowserContext, photos: Path) -> None:
     context.set_offline(True)
-    choose(page, files(photos, front=photo("t-shirt")))
-    expect(page.get_by_role("alert")).to_have_text("You are offline. We will continue when you are online again.")
+    add(page, files(photos, front=photo("t-shirt")))
+    expect(page.get_by_role("alert")).to_have_text("You are offline. We go on as soon as you are online again.")
 
     context.set_offline(False)
 
-    expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-    expect(page.locator("#notice")).to_be_empty()
+    verdict(page, "We suggest: T-shirt")
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_request_to_a_busy_service_is_retried(page: Page, photos: Path) -> None:
-    rejected: list[str] = []
+def test_a_broken_upload_is_sent_again(page: Page, photos: Path) -> None:
+    broken: list[str] = []
 
-    def reject_once(route: Route) -> None:
-        if rejected:
+    def break_twice(route: Route) -> None:
+        if len(broken) == 2:
             route.continue_()
             return
-        rejected.append(route.request.url)
-        body = json.dumps({"error": {"code": "busy", "message": "Busy."}, "request_id": "1"})
-        route.fulfill(status=503, content_type="application/json", body=body)
+        broken.append(route.request.url)
+        route.abort("connectionreset")
 
-    page.route("**/uploads", reject_once)
-    choose(page, files(photos, front=photo("t-shirt")))
+    page.route(BUCKET, break_twice)
+    add(page, files(photos, front=photo("t-shirt")))
+    expect(page.get_by_role("alert")).to_have_text("We cannot reach the shop. We keep trying.")
 
-    expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-    assert rejected
+    verdict(page, "We suggest: T-shirt")
+    assert len(broken) == 2
 
 
-def test_the_page_asks_for_the_key_that_the_api_requires(page: Page, photos: Path) -> None:
-    """The stub answers 403 without a key, as API Gateway does."""
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (429, "The shop is busy. We go on in a moment."),
+        (503, "The shop is busy. We go on in a moment."),
+        (502, "The shop's service has a problem. We keep trying."),
+    ],
+)
+def test_a_request_is_repeated_after_the_time_that_the_service_asks_for(
+    page: Page, photos: Path, status: int, text: str
+) -> None:
+    times: list[float] = []
 
-    def check(route: Route) -> None:
-        if route.request.headers.get("x-api-key") == "secret":
-            route.continue_()
+    def refuse_once(route: Route) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            answer_with(status, {"Retry-After": "3"})(route)
         else:
-            route.fulfill(status=403, content_type="application/json", body='{"message": "Forbidden"}')
+            route.continue_()
 
-    page.route(re.compile("/(uploads|model|batches/.*)$"), check)
-    paths = files(photos, front=photo("t-shirt"))
-    choose(page, paths)
-    page.get_by_label("This shop requires an access key.").fill("secret")
-    page.get_by_role("button", name="Use this key").click()
+    page.route("**/uploads", refuse_once)
+    add(page, files(photos, front=photo("t-shirt")))
 
-    choose(page, paths)
-
-    expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
+    expect(page.get_by_role("alert")).to_have_text(text)
+    expect(page.get_by_role("button", name="Try now")).to_be_hidden()
+    verdict(page, "We suggest: T-shirt")
+    assert times[1] - times[0] >= 3
 
 
-def test_the_page_works_with_the_keyboard_alone(page: Page, photos: Path) -> None:
-    page.keyboard.press("Tab")
+def test_a_limit_that_lasts_is_named(page: Page, photos: Path) -> None:
+    page.route("**/uploads", answer_with(429, {"Retry-After": "3600"}))
+
+    add(page, files(photos, front=photo("t-shirt")))
+
+    expect(page.get_by_role("alert")).to_have_text(
+        re.compile(r"The shop has reached its limit for now. We try again at \d+:\d\d")
+    )
+
+
+def test_a_form_that_has_ended_is_replaced(page: Page, system: System, photos: Path) -> None:
+    refused: list[int] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(1)
+        refuse_upload(route, 403)
+
+    page.route(BUCKET, refuse_once)
+    add(page, files(photos, front=photo("t-shirt")))
+
+    verdict(page, "We suggest: T-shirt")
+    wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 1)
+    expect(page.locator(".tile")).to_have_count(1)
+
+
+def test_an_upload_that_the_bucket_refuses_can_be_tried_again(page: Page, photos: Path) -> None:
+    page.route(BUCKET, lambda route: refuse_upload(route, 400))
+    add(page, files(photos, front=photo("t-shirt")))
+    problems = page.get_by_role("list", name="Problems")
+    expect(problems).to_contain_text("front.jpg could not be sent")
+
+    page.unroute(BUCKET)
+    problems.get_by_role("button", name="Try again to send front.jpg").click()
+
+    verdict(page, "We suggest: T-shirt")
+    expect(problems.get_by_role("listitem")).to_have_count(0)
+
+
+def test_an_answer_waits_for_photos_that_are_being_sent(page: Page, photos: Path) -> None:
+    front, back = files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)))
+    add(page, [front])
+    verdict(page, "We suggest: T-shirt")
+    held: list[Route] = []
+    page.route(BUCKET, keep(held))
+    add(page, [back])
+    expect(page.locator("#progress")).to_have_text("1 photo still to send")
+
+    chip(page, "T-shirt").click()
+
+    expect(page.locator("#verdict")).to_have_text("Saved: T-shirt")
+    expect(page.locator("#advice")).to_have_text("Please keep this page open: 1 photo still to send.")
+    held[0].continue_()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+
+
+def test_the_page_asks_rarely_and_not_at_all_while_it_is_hidden(page: Page, photos: Path) -> None:
+    add(page, files(photos, front=photo("t-shirt")))
+    verdict(page, "We suggest: T-shirt")
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request) if "/batches/" in request.url else None)
+
+    page.wait_for_timeout(10_000)
+    assert len(asked) <= 3
+    asked.clear()
+
+    page.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, value: true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(500)
+    assert asked == []
+    page.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, value: false })")
+    with page.expect_response(re.compile("/listings/batches/")) as response:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert response.value.status == 304
+
+
+# Access.
+
+
+def test_the_token_is_only_in_the_header_and_after_the_number_sign(page: Page, photos: Path) -> None:
+    sent: list[Request] = []
+    page.on("request", keep(sent))
+    add(page, files(photos, front=photo("t-shirt")))
+    verdict(page, "We suggest: T-shirt")
+    chip(page, "T-shirt").click()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+    page.reload()
+    expect(page.locator(".tile img")).to_have_count(1)
+
+    token = link_fields(page)["token"]
+    assert [request.url for request in sent if token in request.url.partition("#")[0]] == []
+    assert [request.url for request in sent if token in request.headers.get("referer", "")] == []
+    opened = [request for request in sent if request.headers.get("authorization") == f"Bearer {token}"]
+    assert {urlsplit(request.url).path.split("/")[1] for request in opened} == {"listings"}
+    assert page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])") == '[{},{},""]'
+
+
+def test_without_a_token_a_service_that_needs_a_key_sends_the_seller_to_the_shop(
+    context: BrowserContext, system: System
+) -> None:
+    page, errors = watched(context)
+    page.route("**/model", answer_with(403))
+
+    page.goto(system.url)
+
+    expect(page.get_by_role("heading", name="Open this page from the shop")).to_be_focused()
+    assert page.get_by_role("button").count() == 0
+    assert errors == []
+
+
+def test_a_token_that_ends_says_so(page: Page, photos: Path) -> None:
+    front, back = files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)))
+    add(page, [front])
+    verdict(page, "We suggest: T-shirt")
+    page.route("**/listings/**", answer_with(403))
+
+    add(page, [back])
+
+    expect(page.get_by_role("heading", name="This link has ended")).to_be_focused()
+    expect(page.locator("#closed-text")).to_contain_text("1 photo could not be sent.")
+    assert page.get_by_role("button").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ("listing=a&token=b", "This link has ended"),
+        ("listing=a", "This link is not complete"),
+        ("token=b", "This link is not complete"),
+    ],
+)
+def test_a_wrong_link_says_so(context: BrowserContext, system: System, fields: str, title: str) -> None:
+    page, _ = watched(context)
+
+    page.goto(f"{system.url}/#{fields}&return=https://shop.example/sell")
+
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    link = page.get_by_role("link", name="Continue to shop.example")
+    expect(link).to_have_attribute("href", "https://shop.example/sell")
+
+
+def test_a_listing_that_the_shop_has_deleted_says_so(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("t-shirt")))
+    verdict(page, "We suggest: T-shirt")
+    requests.delete(f"{system.url}/batches/{link_fields(page)['listing']}", timeout=30).raise_for_status()
+
+    page.reload()
+
+    expect(page.get_by_role("heading", name="This listing was removed")).to_be_visible()
+
+
+def test_a_return_address_that_is_no_web_address_is_ignored(context: BrowserContext, system: System) -> None:
+    page, _ = watched(context)
+
+    page.goto(f"{system.url}/#listing=a&token=b&return=javascript:alert(1)")
+
+    expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
+    assert page.get_by_role("link").count() == 0
+
+
+# The shop.
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A listing that the shop's server has made."""
+
+    api: str
+    id: str
+    token: str
+
+    def link(self, **fields: str) -> str:
+        """Return the address of the seller's page, with further fields."""
+        return f"{self.api}/#{urlencode({'listing': self.id, 'token': self.token, **fields})}"
+
+
+@pytest.fixture
+def listing(system: System) -> Listing:
+    """A listing without photos."""
+    file = {"name": "placeholder.jpg", "content_type": "image/jpeg"}
+    made = requests.post(f"{system.url}/uploads", json={"files": [file]}, timeout=30).json()
+    requests.delete(f"{system.url}/classifications/{made['items'][0]['id']}", timeout=30).raise_for_status()
+    return Listing(system.url, made["batch_id"], made["token"])
+
+
+class _ShopPage(BaseHTTPRequestHandler):
+    """A page of the shop that embeds the address after `?` and keeps the messages that it gets."""
+
+    def do_GET(self) -> None:
+        source = unquote(urlsplit(self.path).query)
+        html = f"""<!doctype html><title>Shop</title><iframe src="{source}" width="600" height="700"></iframe>
+            <script>messages = []; onmessage = ({{ data, origin }}) => messages.push({{ ...data, origin }});</script>"""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(html.encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's form
+        pass
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    """The origin of a shop. It is another one than the API's: it has another port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _ShopPage)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def open_shop(context: BrowserContext, shop: str, url: str) -> Page:
+    page = context.new_page()
+    page.goto(f"{shop}/sell?{quote(url, safe='')}")
+    return page
+
+
+@pytest.mark.parametrize("return_path", ["", "/next"], ids=["referrer", "return"])
+def test_the_page_tells_the_shop_s_page_when_the_seller_has_answered(
+    context: BrowserContext, shop: str, listing: Listing, photos: Path, return_path: str
+) -> None:
+    """Another answer and another cover are told, too."""
+    link = listing.link(**{"return": shop + return_path}) if return_path else listing.link()
+    outer = open_shop(context, shop, link)
+    page = outer.frame_locator("iframe")
+    paths = files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)))
+    page.locator("#files").set_input_files(paths)
+    expect(page.locator("#progress")).to_have_text("2 photos")
+    assert outer.evaluate("messages") == []
+
+    page.get_by_role("button", name="T-shirt", exact=True).click()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+    page.get_by_role("button", name="Make back.jpg the cover").click()
+    page.get_by_role("button", name="Change").click()
+    page.get_by_role("button", name="None of these").click()
+    expect(page.locator("#verdict")).to_have_text("Done: none of the categories")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+
+    batch_id, front = listing.id, f"{listing.id}/front.jpg"
+    shirt: Any = {"name": "T-shirt", "google": 212, "shopify": "aa-1-13-8"}
+    message = {"type": "listing-confirmed", "batch_id": batch_id, "label": "t-shirt", "category": shirt, "cover": front}
+    other = {**message, "cover": f"{batch_id}/back.jpg"}
+    none: dict[str, Any] = {**other, "label": None, "category": None}
+    expected = [message, other, none, other]
+    assert outer.evaluate("messages") == [{**one, "origin": listing.api} for one in expected]
+    assert page.get_by_role("link", name="Continue to").count() == (1 if return_path else 0)
+
+
+def test_the_page_tells_the_shop_s_page_when_the_seller_has_taken_the_answer_back(
+    context: BrowserContext, shop: str, listing: Listing, photos: Path
+) -> None:
+    outer = open_shop(context, shop, listing.link())
+    page = outer.frame_locator("iframe")
+    page.locator("#files").set_input_files(files(photos, front=photo("t-shirt")))
+    expect(page.locator("#verdict")).to_have_text("We suggest: T-shirt")
+
+    page.get_by_role("button", name="T-shirt", exact=True).click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#verdict")).to_have_text("We suggest: T-shirt")
+
+    confirmed, reopened = outer.evaluate("messages")
+    assert confirmed["type"] == "listing-confirmed"
+    assert reopened == {"type": "listing-reopened", "batch_id": listing.id, "origin": listing.api}
+
+
+def test_the_page_tells_nothing_to_an_origin_that_is_not_that_of_the_return_address(
+    context: BrowserContext, shop: str, listing: Listing, photos: Path
+) -> None:
+    outer = open_shop(context, shop, listing.link(**{"return": "https://other.example/"}))
+    page = outer.frame_locator("iframe")
+    page.locator("#files").set_input_files(files(photos, front=photo("t-shirt")))
+    expect(page.locator("#progress")).to_have_text("1 photo")
+
+    page.get_by_role("button", name="T-shirt", exact=True).click()
+
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+    outer.wait_for_timeout(300)
+    assert outer.evaluate("messages") == []
+
+
+def test_the_done_listing_leads_to_the_return_address(context: BrowserContext, listing: Listing, photos: Path) -> None:
+    context.route(f"{SHOP}/**", lambda route: route.fulfill(content_type="text/html", body="<title>Shop</title>"))
+    page, errors = watched(context)
+    page.goto(listing.link(**{"return": f"{SHOP}/next?id=7"}))
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Pants").click()
+
+    with page.expect_request(f"{SHOP}/**") as request:
+        page.get_by_role("link", name="Continue to shop.example").click()
+
+    expect(page).to_have_title("Shop")
+    assert request.value.url == f"{SHOP}/next?id=7"
+    assert "referer" not in request.value.headers
+    assert errors == []
+
+
+# People.
+
+
+def press_until(page: Page, key: str, name: str) -> None:
+    """Press a key until the control with this name has the focus."""
+    focused = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    for _ in range(40):
+        page.keyboard.press(key)
+        if page.evaluate(focused) == name:
+            return
+    raise AssertionError(f"{key} does not reach {name!r}")
+
+
+def test_the_page_works_with_the_keyboard_alone(page: Page, system: System, photos: Path) -> None:
+    # Without a listener, Chromium opens its own dialog if Enter is pressed before the test waits for the file chooser.
+    page.on("filechooser", lambda _: None)
+    press_until(page, "Tab", "Add photos")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files(files(photos, front=photo("pants")))
-    agree = page.get_by_role("button", name="Yes, front.jpg shows pants")
-    expect(agree).to_be_visible()
-    for _ in range(10):
-        page.keyboard.press("Tab")
-        if agree.evaluate("button => button === document.activeElement"):
-            break
+    chooser.value.set_files(files(photos, front=photo("pants"), hem=photo("pants", (300, 400)), wrong=photo()))
+    expect(page.locator("#progress")).to_have_text("3 photos")
+
+    press_until(page, "Shift+Tab", "Remove wrong.jpg")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Photo 2, hem.jpg")).to_be_focused()
+    press_until(page, "Shift+Tab", "Photo 1, front.jpg, cover")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    press_until(page, "Tab", "Make it the cover")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Photo 1, front.jpg")).to_be_focused()
+    press_until(page, "Tab", "Pants")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("status")).to_have_text("You are selling pants.")
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    expect(page.locator("#verdict")).to_be_focused()
+    press_until(page, "Tab", "Change")
+    page.keyboard.press("Enter")
+    press_until(page, "Tab", "Shorts")
+    page.keyboard.press("Space")
+    expect(page.locator("#verdict")).to_have_text("Done: Shorts")
+    wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 2)
+
+
+def test_a_screen_reader_is_told_what_happens(page: Page, photos: Path) -> None:
+    said: list[str] = []
+    page.expose_function("hear", keep(said))
+    page.evaluate(
+        "new MutationObserver(() => hear(document.getElementById('live').textContent))"
+        ".observe(document.getElementById('live'), { childList: true })"
+    )
+    add(page, files(photos, front=photo("t-shirt"), text=b"text"))
+    verdict(page, "We suggest: T-shirt")
+    chip(page, "T-shirt").click()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+    page.wait_for_timeout(500)
+
+    heard = " ".join(said)
+    for text in ("2 photos added.", "text.jpg is not a photo", "We suggest: T-shirt.", "Done: T-shirt."):
+        assert text in heard
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_pages_are_accessible_and_fit_the_width(
-    browser: Browser, system: System, photos: Path, scheme: str, width: int
+    browser: Browser, system: System, photos: Path, scheme: Any, width: int
 ) -> None:
-    """axe finds no violation on the empty and the filled page in both colour schemes. Nothing overflows."""
-    with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 780}) as context:  # type: ignore[arg-type, unused-ignore]
+    """axe finds no violation in any state of the page in both colour schemes. Nothing overflows."""
+
+    def check(page: Page) -> None:
+        page.wait_for_timeout(400)  # transitions
+        assert Axe().run(page).response["violations"] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 780}) as context:
         page = context.new_page()
-        for path in ("/", "/docs"):
-            page.goto(system.url + path)
-            page.wait_for_load_state("networkidle")
-            if path == "/":
-                assert Axe().run(page).response["violations"] == []
-                choose(page, files(photos, front=photo("t-shirt"), a_long_name_that_goes_on_and_on_and_on=b"text"))
-                expect(page.get_by_role("status")).to_have_text("It looks like you are selling a t-shirt.")
-                expect(page.get_by_text("not an image in a supported format")).to_be_visible()
-            assert Axe().run(page).response["violations"] == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.goto(system.url)
+        page.get_by_role("button", name="Add photos").wait_for()
+        check(page)
+        held: list[Route] = []
+        is_free: list[bool] = []
+        page.route(BUCKET, lambda route: route.continue_() if is_free else held.append(route))
+        name = "a_long_name_that_goes_on_and_on_and_on_and_on_and_on"
+        add(page, files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)), **{name: b"text"}))
+        expect(page.locator("#progress")).to_have_text("3 photos still to send")
+        page.wait_for_timeout(500)
+        check(page)
+        is_free.append(True)
+        for route in held:
+            route.continue_()
+        expect(page.get_by_role("list", name="Problems")).to_contain_text("is not a photo that we can read")
+        verdict(page, "We suggest: T-shirt")
+        chip(page, "Something else").click()
+        check(page)
+        page.locator(".tile .open").first.click()
+        check(page)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Remove back.jpg").click()
+        check(page)
+        chip(page, "Skirt").click()
+        expect(page.locator("#verdict")).to_have_text("Done: Skirt")
+        check(page)
+        page.get_by_role("button", name="Change").click()
+        check(page)
+        context.set_offline(True)
+        add(page, [ROOT / "local" / "t-shirt.jpg"])
+        expect(page.get_by_role("alert")).to_be_visible()
+        check(page)
+        context.set_offline(False)
+        page.goto(f"{system.url}/docs")
+        page.wait_for_load_state("networkidle")
+        check(page)
+        page.goto(f"{system.url}/#listing=a&token=b")
+        expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
+        check(page)
+
+
+def test_without_script_the_page_says_what_to_do(browser: Browser, system: System) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(system.url)
+
+        expect(page.get_by_role("heading")).to_have_text("Please switch on JavaScript")
+        assert page.get_by_role("button").count() == 0
 
 
 def test_the_docs_show_every_request(page: Page, system: System) -> None:
