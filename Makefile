@@ -25,8 +25,8 @@ LOCK_OPTIONS = --universal --python-version 3.11 --generate-hashes
 export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate bench \
-  bench-container costs screenshots lock clean docker data
+.PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate \
+  verdicts bench bench-container costs screenshots lock clean docker data
 
 ##@ Run
 
@@ -78,6 +78,9 @@ train: data $(TRAINING_VENV)/.training ## Train, convert and evaluate on the pho
 evaluate: data $(TRAINING_VENV)/.training ## Measure model/ on the photos in DATA=, and write build/report/
 	$(TRAINING_VENV)/bin/python -m training.evaluate --data "$(DATA)" --report build/report
 
+verdicts: data $(VENV)/.tests ## Measure the verdicts on listings of the photos in DATA=, and write benchmarks/verdicts.md
+	$(VENV)/bin/python -m benchmarks.verdicts "$(DATA)"
+
 bench: $(TRAINING_VENV)/.bench ## Compare its speed with other solutions, and write benchmarks/README.md; PHOTOS= adds photos
 	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
 
@@ -99,7 +102,7 @@ lock: $(LOCK_VENV)/.uv ## Write each requirements.txt from its requirements.in; 
 	    --custom-compile-command "make lock # uv pip compile $(LOCK_OPTIONS)" --output-file $$name.txt $$name.in || exit 1; \
 	done
 
-screenshots: $(VENV)/.browser ## Update the screenshot in the README
+screenshots: $(VENV)/.browser ## Take the screenshots of the pages again
 	$(VENV)/bin/python -m pytest tests/browser --screenshots --numprocesses 0
 
 help: ## List the targets
