@@ -18,6 +18,7 @@ from classifier.cors import allow_origin, embedding_origins, preflight_headers
 from classifier.cursors import decode_cursor, encode_cursor
 from classifier.deletions import delete_classification, delete_listing
 from classifier.errors import (
+    CHANGED,
     Busy,
     ClassifierError,
     InternalError,
@@ -33,7 +34,7 @@ from classifier.listings import describe_listing, read_photos, without_deleted
 from classifier.openapi import allowed_methods, describe_api
 from classifier.pages import page
 from classifier.reconcile import find_pending
-from classifier.records import Conflict, Row
+from classifier.records import Conflict, Listing, Row
 from classifier.request_parsing import (
     id_in_path,
     parse_choice,
@@ -48,7 +49,14 @@ from classifier.services import Services
 from classifier.telemetry import Stopwatch, count_failure, logger
 from classifier.thumbnails import make_thumbnail
 from classifier.tokens import issue_token, read_token
-from classifier.upload_forms import EXPECTED_FILES, add_to_listing, create_listing, parse_files, sign_form
+from classifier.upload_forms import (
+    EXPECTED_FILES,
+    add_to_listing,
+    create_listing,
+    parse_files,
+    parse_idempotency_key,
+    sign_form,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
@@ -96,7 +104,7 @@ def check_request(resolver: APIGatewayRestResolver, handle: "NextMiddleware") ->
         check_scope(event.http_method, event.path, listing)
         resolver.append_context(listing=listing, token=token)
     is_list = (event.http_method, event.path) == ("GET", "/classifications")
-    if event.path not in _PAGES:
+    if event.path not in _PAGES and event.http_method != "OPTIONS":  # a preflight has the query of its request
         query_parameters(event, _LIST_PARAMETERS if is_list else ())
     return handle(resolver)
 
@@ -141,7 +149,8 @@ def read_classification() -> Response[str]:
 @_resolver.delete("/classifications/.+")
 def remove_classification() -> Response[str]:
     """Delete a photo and its record."""
-    delete_classification(id_in_path(_resolver.current_event.path, "/classifications/"), _services())
+    photo_id = id_in_path(_resolver.current_event.path, "/classifications/")
+    delete_classification(photo_id, _services(), _precondition())
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -174,7 +183,7 @@ def read_batch() -> Response[str]:
 def confirm_batch() -> Response[str]:
     """Store what a person says about a whole listing."""
     batch_id = id_in_path(_resolver.current_event.path.removesuffix("/confirmation"), "/batches/")
-    confirm_listing(batch_id, _requested_label(), _person(), _services())
+    confirm_listing(batch_id, _requested_label(), _person(), _services(), _seen_listing(batch_id))
     return _answer_batch(batch_id)
 
 
@@ -182,14 +191,16 @@ def confirm_batch() -> Response[str]:
 def take_back_batch() -> Response[str]:
     """Remove what a person said about a whole listing."""
     batch_id = id_in_path(_resolver.current_event.path.removesuffix("/confirmation"), "/batches/")
-    take_back_listing(batch_id, _services())
+    take_back_listing(batch_id, _services(), _seen_listing(batch_id))
     return _answer_batch(batch_id)
 
 
 @_resolver.delete("/batches/.+")  # after the route above, whose paths it matches, too
 def remove_batch() -> Response[str]:
     """Delete all photos of a listing and their records."""
-    delete_listing(id_in_path(_resolver.current_event.path, "/batches/"), _services())
+    batch_id = id_in_path(_resolver.current_event.path, "/batches/")
+    _seen_listing(batch_id)
+    delete_listing(batch_id, _services())
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -215,14 +226,15 @@ def create_uploads() -> Response[str]:
     content = parse_object(read_body(_resolver.current_event), EXPECTED_FILES, ("files", "batch_id"))
     services, own = _services(), _resolver.context["listing"]
     files, batch_id = parse_files(content), content.get("batch_id", own)
+    key = parse_idempotency_key(_resolver.current_event.headers.get("Idempotency-Key"))
     if "batch_id" in content and not isinstance(batch_id, str):
         raise InvalidRequest("`batch_id` must be a string: that of an earlier answer.")
     if own is not None and batch_id != own:
         raise NotFound.batch(batch_id)
     if batch_id is None:
-        listing = create_listing(files, services)
+        listing = create_listing(files, key, services)
     else:
-        listing = add_to_listing(files, batch_id, services, is_known=own is not None)
+        listing = add_to_listing(files, batch_id, key, services, is_known=own is not None)
     items = [{**item, "status_url": _location(item["id"])} for item in listing["items"]]
     token = _resolver.context.get("token") or issue_token(listing["batch_id"], services.signing_keys)
     return _answer(HTTPStatus.CREATED, {"batch_id": listing["batch_id"], "token": token, "items": items})
@@ -396,14 +408,17 @@ def _show(classification: Classification) -> dict[str, Any]:
 
 
 def _answer_batch(batch_id: str) -> Response[str]:
+    content = _show_listing(_services().records.read_listing(batch_id))
+    return _answer_state(content, pending=content["pending"] > 0)
+
+
+def _show_listing(listing: Listing) -> dict[str, Any]:
     services = _services()
-    listing = services.records.read_listing(batch_id)
-    photos = without_deleted(read_photos(batch_id, services), listing)
+    photos = without_deleted(read_photos(listing.batch_id, services), listing)
     is_own = _resolver.context["listing"] is not None and not listing.deleted_at
-    if not photos and not is_own:  # a token proves that the listing exists
-        raise NotFound.batch(batch_id)
-    content = describe_listing(listing, photos, services)
-    return _answer_state({**content, "items": [_show(photo) for photo in photos]}, pending=content["pending"] > 0)
+    if not photos and not is_own:  # new photos are missing for a second, and clients must not take that for the end
+        raise NotFound.batch(listing.batch_id)
+    return {**describe_listing(listing, photos, services), "items": [_show(photo) for photo in photos]}
 
 
 def _answer_state(content: dict[str, Any], *, pending: bool) -> Response[str]:
@@ -423,20 +438,34 @@ def _etag(content: dict[str, Any]) -> str:
     return f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
 
 
-def _precondition() -> Precondition:
-    """Return what checks the headers `If-Match` and `If-None-Match: *` (RFC 9110, section 13.1)."""
+def _precondition() -> Precondition | None:
+    """Return what checks a photo by the headers `If-Match` and `If-None-Match`. None if there are none."""
+    has_condition = any(_resolver.current_event.headers.get(name) for name in ("If-Match", "If-None-Match"))
+    return (lambda known: _check_preconditions(_show(known))) if has_condition else None
+
+
+def _seen_listing(batch_id: str) -> Listing | None:
+    """Return the listing if it passes the headers `If-Match` and `If-None-Match`. None if there are none."""
+    if _precondition() is None:
+        return None
+    listing = _services().records.read_listing(batch_id)
+    _check_preconditions(_show_listing(listing))
+    return listing
+
+
+def _check_preconditions(content: dict[str, Any]) -> None:
+    """Raise `PreconditionFailed` (RFC 9110, section 13.1). `content` is what the request would change.
+
+    `If-None-Match: *` is about its confirmation. ETags that a proxy has marked as weak count, too.
+    """
     headers = _resolver.current_event.headers
     expected, only_first = headers.get("If-Match"), headers.get("If-None-Match")
     if only_first not in {None, "*"}:
         raise InvalidRequest("`If-None-Match` must be `*` here.")
-
-    def check(known: Classification) -> None:
-        if only_first and known.confirmation:
-            raise PreconditionFailed("Somebody has said already what this photo shows.")
-        if expected and not _matches(expected, _etag(_show(known))):
-            raise PreconditionFailed("The classification has changed since you read it. Read it again.")
-
-    return check
+    if only_first and content["confirmation"]:
+        raise PreconditionFailed("Somebody has said already what it shows.")
+    if expected and not _matches(expected, _etag(content)):
+        raise PreconditionFailed(CHANGED)
 
 
 def _known_label(label: str) -> str:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from classifier.batches import judge
 from classifier.classification import Classification, Confirmation, Person
-from classifier.errors import NotFound
+from classifier.errors import CHANGED, NotFound, PreconditionFailed
 from classifier.eventbridge import EventType, publish
 from classifier.keys import is_possible_batch, is_upload_key, object_key, photo_id_of
-from classifier.listings import MAX_PHOTOS, describe_listing, read_photos
+from classifier.listings import MAX_PHOTOS, describe_listing, kept_until, read_photos
 from classifier.reconcile import find_pending, follow_listing, follow_row
-from classifier.records import Row
+from classifier.records import Listing, Row
 from classifier.results import save
 from classifier.services import Services
 from classifier.telemetry import count_sellers_answer, logger
@@ -20,20 +20,16 @@ from classifier.telemetry import count_sellers_answer, logger
 _LIFETIME_WITHOUT_EVENT = timedelta(days=1)
 
 
-Precondition = Callable[[Classification], None]
-
-
-def accept_any(_: Classification) -> None:
-    """Do not raise: the precondition of a request that has none."""
+Precondition = Callable[[Classification], None]  # gets what a request would change, and may raise
 
 
 def confirm(
-    photo_id: str, label: str | None, by: Person, services: Services, precondition: Precondition = accept_any
+    photo_id: str, label: str | None, by: Person, services: Services, precondition: Precondition | None = None
 ) -> Classification:
     """Store what a person said about a photo, and publish that. Return the classification with it.
 
-    `label` is None if the photo shows none of the labels. `precondition` gets the classification that will be replaced,
-    and may raise. Raise `NotFound`, the AWS SDK's errors, and `Busy` if the record kept changing.
+    `label` is None if the photo shows none of the labels. Raise what `precondition` raises, `NotFound`, the AWS SDK's
+    errors, and `Busy` if the record kept changing.
     """
     classification = _say(photo_id, Confirmation(label, by, datetime.now(UTC)), services, precondition)
     logger.info("confirmed", id=photo_id, label=label)
@@ -42,7 +38,7 @@ def confirm(
     return classification
 
 
-def take_back(photo_id: str, services: Services, precondition: Precondition = accept_any) -> Classification:
+def take_back(photo_id: str, services: Services, precondition: Precondition | None = None) -> Classification:
     """Remove what was said about a photo. What was said about its listing holds again. Raise what `confirm` raises."""
     classification = _say(photo_id, None, services, precondition)
     logger.info("taken back", id=photo_id)
@@ -50,13 +46,14 @@ def take_back(photo_id: str, services: Services, precondition: Precondition = ac
 
 
 def _say(
-    photo_id: str, confirmation: Confirmation | None, services: Services, precondition: Precondition
+    photo_id: str, confirmation: Confirmation | None, services: Services, precondition: Precondition | None
 ) -> Classification:
     def save_confirmation(row: Row) -> Classification:
         known, expires_at = row.classification, row.expires_at
         if known is None:
             known, expires_at = find_pending(row, services), datetime.now(UTC) + _LIFETIME_WITHOUT_EVENT
-        precondition(known)
+        if precondition:
+            precondition(known)
         classification = replace(known, confirmation=confirmation)
         save(EventType.CONFIRMED, classification, row, services, expires_at)
         return classification
@@ -64,30 +61,45 @@ def _say(
     return services.records.update(photo_id, save_confirmation)
 
 
-def confirm_listing(batch_id: str, label: str | None, by: Person, services: Services) -> None:
-    """Store what a person said about a whole listing, for all of its photos. Raise what `confirm` raises."""
-    photos = _say_of_listing(batch_id, Confirmation(label, by, datetime.now(UTC)), services)
+def confirm_listing(
+    batch_id: str, label: str | None, by: Person, services: Services, seen: Listing | None = None
+) -> None:
+    """Store what a person said about a whole listing, for all of its photos. Raise what `confirm` raises.
+
+    `seen`: raise `PreconditionFailed` if the listing's row is not as it was then.
+    """
+    photos = _say_of_listing(batch_id, Confirmation(label, by, datetime.now(UTC)), services, seen)
     logger.info("listing confirmed", id=batch_id, label=label)
     models_label = judge([replace(photo, confirmation=None) for photo in photos], None, 0).label
     if by is Person.SELLER and models_label:
         count_sellers_answer(agrees=label == models_label)
 
 
-def take_back_listing(batch_id: str, services: Services) -> None:
-    """Remove what was said about a whole listing. What was said about single photos holds. Raise as `confirm` does."""
-    _say_of_listing(batch_id, None, services)
+def take_back_listing(batch_id: str, services: Services, seen: Listing | None = None) -> None:
+    """Remove what was said about a whole listing. What was said about single photos holds.
+
+    Raise what `confirm_listing` raises.
+    """
+    _say_of_listing(batch_id, None, services, seen)
     logger.info("listing taken back", id=batch_id)
 
 
-def _say_of_listing(batch_id: str, confirmation: Confirmation | None, services: Services) -> list[Classification]:
+def _say_of_listing(
+    batch_id: str, confirmation: Confirmation | None, services: Services, seen: Listing | None
+) -> list[Classification]:
     """Store and publish it. Return the listing's photos.
 
     The listing's own row is written first. If this ends before all photos follow it, the next call goes on.
     """
     if not find_photo_ids(batch_id, services):
         raise NotFound.batch(batch_id)
-    kept_until = datetime.now(UTC) + timedelta(days=services.settings.retention_days + 1)
-    services.records.update_listing(batch_id, lambda seen: replace(seen, confirmation=confirmation), kept_until)
+
+    def say(listing: Listing) -> Listing:
+        if seen and seen.revision != listing.revision:
+            raise PreconditionFailed(CHANGED)
+        return replace(listing, confirmation=confirmation)
+
+    services.records.update_listing(batch_id, say, kept_until(services))
     services.map(
         lambda one: services.records.update(one, lambda row: follow_row(row, services.bucket, services)),
         sorted(find_photo_ids(batch_id, services)),  # again: some may have arrived in the meantime

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _VARIABLE, _ANY = "allowedOrigins", "any"
-_REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, x-api-key"
+_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, x-api-key"
 _RESPONSE_HEADERS = "ETag, Location, Retry-After"  # that pages may read, beside the usual ones
 _MAX_AGE = "3600"  # seconds for which a browser need not ask again
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 from classifier.bucket import ObjectNotFound
 from classifier.classification import Source
-from classifier.confirmations import find_photo_ids
+from classifier.confirmations import Precondition, find_photo_ids
 from classifier.errors import NotFound
 from classifier.eventbridge import EventType, publish
 from classifier.keys import batch_of, is_upload_key, object_key, photo_id_of
 from classifier.listings import MAX_PHOTOS
-from classifier.reconcile import DELETED_LIFETIME, delete_photo, mark_removed, publish_if_finished
+from classifier.reconcile import DELETED_LIFETIME, delete_photo, find_pending, mark_removed, publish_if_finished
 from classifier.records import Row
 from classifier.services import Services
 from classifier.telemetry import logger
@@ -24,12 +24,17 @@ from classifier.telemetry import logger
 _REQUEST_LIFETIME = timedelta(days=36)
 
 
-def delete_classification(photo_id: str, services: Services) -> None:
-    """Delete a photo and its record. Raise `NotFound`, the AWS SDK's errors, and `Busy` if the record kept changing."""
+def delete_classification(photo_id: str, services: Services, precondition: Precondition | None = None) -> None:
+    """Delete a photo and its record.
+
+    Raise what `precondition` raises, `NotFound`, the AWS SDK's errors, and `Busy` if the record kept changing.
+    """
     now = datetime.now(UTC)
 
     def delete(row: Row) -> None:
         known = row.classification
+        if precondition:
+            precondition(known or find_pending(row, services))
         if known and known.source is not Source.S3:
             mark_removed(row, now + _REQUEST_LIFETIME, now, services)
         elif known or not row.is_readable or _is_in_bucket(photo_id, services):
@@ -58,7 +63,7 @@ def delete_listing(batch_id: str, services: Services) -> None:
     The listing's own row is written first, so that photos that arrive at the same time are deleted, too.
     """
     photo_ids, now = find_photo_ids(batch_id, services), datetime.now(UTC)
-    if not photo_ids:
+    if not photo_ids and not services.records.read_listing(batch_id).exists:
         raise NotFound.batch(batch_id)
     expires_at = now + DELETED_LIFETIME
     services.records.update_listing(

@@ -22,6 +22,7 @@ from http import HTTPStatus
 from typing import ClassVar, Self
 
 DAMAGED = "The image is damaged, incomplete or of a rare kind. Send it again, or save it as a JPEG or PNG."
+CHANGED = "It has changed since you read it. Read it again."  # by `If-Match`
 _MAX_QUOTED = 1024  # characters; an id has at most so many
 
 

@@ -25,8 +25,9 @@ class Limits:
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse an image by the size in its header. Raise `ImageTooLarge`."""
+        megapixels = round(width * height / 1e6, 2)
         if width * height > self.pixels or max(width, height) > self.side:
             raise ImageTooLarge(
-                f"The image has {width:,} × {height:,} pixels ({width * height / 1e6:.3g} megapixels); at most "
+                f"The image has {width:,} × {height:,} pixels ({megapixels:,.12g} megapixels); at most "
                 f"{self.pixels / 1e6:g} megapixels and {self.side:,} pixels a side are accepted. Make it smaller."
             )

@@ -1,6 +1,6 @@
 """A listing as the HTTP API and the events show it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from classifier.batches import count, judge
@@ -16,6 +16,11 @@ _FORM_LIFETIME = timedelta(hours=1, minutes=5)  # of a form of `upload_forms`, a
 def read_photos(batch_id: str, services: Services) -> list[Classification]:
     """Return the classifications of the listing's photos, newest first."""
     return services.records.page(Filter(batch=batch_id), MAX_PHOTOS).classifications
+
+
+def kept_until(services: Services) -> datetime:
+    """Return when the row of a listing expires: after a photo that arrives now."""
+    return datetime.now(UTC) + timedelta(days=services.settings.retention_days + 1)
 
 
 def without_deleted(photos: list[Classification], listing: Listing) -> list[Classification]:

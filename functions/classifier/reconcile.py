@@ -32,6 +32,7 @@ from classifier.classification import Classification, Source, Status
 from classifier.classify import Origin, classify, make_failure
 from classifier.errors import Busy, ClassifierError, InternalError, NotFound, PhotoError
 from classifier.eventbridge import EventType, publish
+from classifier.indexes import Filter
 from classifier.keys import batch_of, is_upload_key, object_key, photo_id_of
 from classifier.listings import describe_listing, read_photos, uploaded_at, was_on_the_way
 from classifier.records import Row
@@ -43,6 +44,7 @@ _TOMBSTONE_LIFETIME = timedelta(days=1)  # a writer that saw the object lives fo
 # The event of an upload that was on the way when its photo was deleted can come late: after 6 hours in Lambda and 14
 # days in the failure queue.
 DELETED_LIFETIME = timedelta(days=15)
+_FEW_PHOTOS = 10
 _INTERNAL_ERROR = InternalError(
     "The photo could not be classified through a fault of the service. Please upload it again."
 )
@@ -94,8 +96,11 @@ def publish_if_finished(batch_id: str | None, services: Services) -> None:
     """Publish the listing if none of its photos is pending. It costs reads, so only if events are published."""
     if batch_id is None or services.settings.event_bus is None:
         return
+    newest = services.records.page(Filter(batch=batch_id), _FEW_PHOTOS).classifications
+    if not newest or count(newest, Status.PENDING):  # as a rule, the newest photos are pending until the last one
+        return
     photos = read_photos(batch_id, services)
-    if photos and count(photos, Status.PENDING) == 0:
+    if count(photos, Status.PENDING) == 0:
         content = describe_listing(services.records.read_listing(batch_id), photos, services)
         publish(EventType.LISTING_FINISHED, content, services)
 
@@ -114,7 +119,8 @@ def follow_listing(classification: Classification, photos: Bucket, services: Ser
     """Do to a photo what a person did to its whole listing. Return its classification then."""
     if classification.batch_id is None:
         return classification
-    if services.records.read_listing(classification.batch_id).revision is None:
+    listing, current = services.records.read_listing(classification.batch_id), classification.confirmation
+    if not (listing.deleted_at or listing.confirmation or (current and current.of_listing)):
         return classification
     return services.records.update(classification.id, lambda row: follow_row(row, photos, services))
 
@@ -131,7 +137,7 @@ def follow_row(row: Row, photos: Bucket, services: Services) -> Classification |
     current = known.confirmation
     confirmation = listing.confirmation and replace(listing.confirmation, of_listing=True)
     is_own = current is not None and not current.of_listing
-    if is_own or confirmation == current or not (confirmation or listing.is_taken_back):
+    if is_own or confirmation == current or not listing.exists:
         return known
     classification = replace(known, confirmation=confirmation)
     save(EventType.CONFIRMED, classification, row, services, row.expires_at)

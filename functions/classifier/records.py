@@ -76,7 +76,8 @@ class Row:
 class Listing:
     """What the table holds of a whole listing: what a person said of it, and when it was deleted.
 
-    `revision` and `unknown` are as in `Row`. `is_taken_back`: somebody said something, and took it back.
+    `revision` and `unknown` are as in `Row`. `exists`: it was made by `POST /uploads`, or somebody said what it shows,
+    and it was not deleted. Another listing is known by its photos alone.
     """
 
     batch_id: str
@@ -84,7 +85,7 @@ class Listing:
     confirmation: Confirmation | None = None
     deleted_at: datetime | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
-    is_taken_back: bool = False
+    exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +163,19 @@ class Records:
             return Listing(batch_id)
         item, revision = self.get_item(listing_key(batch_id))
         unknown = {name: value for name, value in item.items() if name not in _LISTING_ATTRIBUTES}
-        is_taken_back = bool(item) and "confirmation" not in item and not _has_expired(item)
-        return Listing(
-            batch_id, revision, _read_listing_confirmation(item), _read_deletion(item), unknown, is_taken_back
-        )
+        listing = Listing(batch_id, revision, deleted_at=_read_deletion(item), unknown=unknown)
+        if not item or _has_expired(item) or listing.deleted_at:
+            return listing
+        try:
+            confirmation = parse_confirmation(item["confirmation"]) if "confirmation" in item else None
+        except (KeyError, TypeError, ValueError) as error:  # only a newer version of the code understands it
+            logger.warning("The confirmation of a listing is unreadable", id=item["id"], reason=repr(error))
+            return listing
+        return replace(listing, confirmation=confirmation, exists=True)
+
+    def create_listing(self, batch_id: str, expires_at: datetime) -> None:
+        """Store that a new listing exists. Raise `Conflict` if its row is there, and the AWS SDK's errors."""
+        self.put_item({"id": listing_key(batch_id)}, None, expires_at)
 
     def update_listing(
         self, batch_id: str, step: Callable[[Listing], Listing], expires_at: datetime | None = None
@@ -317,17 +327,6 @@ def _read_deletion(item: Mapping[str, Any]) -> datetime | None:
     try:
         return datetime.fromisoformat(item["deleted_at"])
     except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _read_listing_confirmation(item: Mapping[str, Any]) -> Confirmation | None:
-    """Return what a person said of a listing. What only a newer version of the code understands does not count."""
-    if "confirmation" not in item or _has_expired(item):
-        return None
-    try:
-        return parse_confirmation(item["confirmation"])
-    except (KeyError, TypeError, ValueError) as error:
-        logger.warning("The confirmation of a listing is unreadable", id=item["id"], reason=repr(error))
         return None
 
 

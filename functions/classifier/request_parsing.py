@@ -79,12 +79,12 @@ def parse_limit(parameters: Mapping[str, str], default: int, largest: int) -> in
 
 
 def id_in_path(path: str, prefix: str) -> str:
-    """Return the id after the prefix, percent-decoded. Raise `NotFound` for an id that no photo can have."""
+    """Return the id after the prefix, percent-decoded. Raise `NotFound` for an id that is impossible."""
     encoded = path.removeprefix(prefix)
     try:
         photo_id = unquote(encoded, errors="strict")
     except UnicodeDecodeError as error:  # keys in S3 are UTF-8
-        raise NotFound.photo(encoded) from error
+        raise NotFound(f"There is no {quote(encoded)}.") from error
     if not is_possible_id(photo_id):
-        raise NotFound.photo(photo_id)
+        raise NotFound(f"There is no {quote(photo_id)}.")
     return photo_id

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from classifier.bucket import ObjectNotFound, StoredObject
+from classifier.classification import Source
 from classifier.errors import NotFound
 from classifier.keys import object_key
 from classifier.pixels import Photo
@@ -30,13 +31,14 @@ def make_thumbnail(photo_id: str, is_known: Callable[[str], bool], services: Ser
     Raise `NotFound`, a `PhotoError` if the file cannot be shown, `Busy`, and the AWS SDK's errors.
     """
     row, key = services.records.read(photo_id), object_key(photo_id)
-    if row.classification is None:
-        find_pending(row, services)
+    known = row.classification or find_pending(row, services)
+    if known.source is not Source.S3:
+        raise NotFound("This photo came with a request, and was not kept.")
     services.decoders.start()  # it gets ready while this process fetches the photo
     try:
         stored = services.bucket.open(key)
     except ObjectNotFound as error:
-        raise NotFound.photo(photo_id) from error
+        raise NotFound("This photo has not arrived, and so it has no picture.") from error
     with closing(stored.body):
         etag = f'"{stored.etag}-{stored.last_modified.timestamp():.0f}-{SIDE}"'
         return Thumbnail(etag, None if is_known(etag) else _draw(stored, services))

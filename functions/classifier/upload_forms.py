@@ -1,10 +1,11 @@
 """Announces the photos of a listing, and signs the forms by which they go straight to the bucket."""
 
+import hashlib
 import itertools
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import PurePosixPath
@@ -14,7 +15,7 @@ from classifier.classification import Classification, Source, Status, format_tim
 from classifier.confirmations import find_photo_ids
 from classifier.errors import InvalidRequest, NotFound, quote
 from classifier.keys import is_possible_id, object_key
-from classifier.listings import MAX_PHOTOS
+from classifier.listings import MAX_PHOTOS, kept_until
 from classifier.reconcile import DELETED_LIFETIME
 from classifier.records import Row
 from classifier.request_parsing import check_fields
@@ -34,9 +35,11 @@ _IMAGE_TYPES = (
     "image/heif",
     "image/avif",
 )
-# "/" would make folders, "." and ".." change the path of a URL, and S3 replaces "${filename}" in the key of a form.
+# Of the request that announced a photo. Records keep attributes that the code for records does not know.
+_KEY_ATTRIBUTE = "upload_key"
+# "/" would make folders, and "." and ".." change the path of a URL.
 # Control characters, line separators and those that turn the direction of writing would falsify what people read.
-_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069/\\]|\$\{|^\.{1,2}$")
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069/\\]|^\.{1,2}$")
 EXPECTED_FILES = 'Send {"files": [{"name": "front.jpg", "content_type": "image/jpeg"}]} as JSON.'
 
 
@@ -56,65 +59,112 @@ def parse_files(content: dict[str, Any]) -> list[File]:
     return [_parse_file(file) for file in files]
 
 
-def create_listing(files: list[File], services: Services) -> dict[str, Any]:
+def parse_idempotency_key(header: str | None) -> str | None:
+    """Return the header's value. Raise `InvalidRequest` if it is too long, or not of visible ASCII characters."""
+    if header is not None and not re.fullmatch(r"[!-~]{1,255}", header):
+        raise InvalidRequest("`Idempotency-Key` must have 1 to 255 visible ASCII characters.")
+    return header
+
+
+def create_listing(files: list[File], key: str | None, services: Services) -> dict[str, Any]:
     """Store a PENDING record for each file of a new listing. Return the listing's id and a signed form for each file.
 
-    Raise the AWS SDK's errors. Records and forms expire after an hour, so an upload that never comes leaves nothing.
+    Raise the AWS SDK's errors and `Busy`. Records and forms expire after an hour, so an upload that never comes leaves
+    nothing but the listing's own row. `key` is that of `add_to_listing`: it leads to the same listing again.
     """
-    now, batch_id = _now(), uuid.uuid4().hex
-    taken: set[str] = set()
-    announced = [_pending(batch_id, _free_name(file, taken), now) for file in files]
-    services.map(lambda one: services.records.write(one, Row(one.id), now + _FORM_LIFETIME), announced)
-    return _sign_forms(announced, files, batch_id, services)
+    if key is not None:
+        return add_to_listing(files, _hash(key), key, services, is_known=True)
+    names = _Names(uuid.uuid4().hex)
+    announced = [names.announce(file, number) for number, file in enumerate(files)]
+    services.records.create_listing(names.batch_id, kept_until(services))
+    services.map(lambda one: services.records.write(one, Row(one.id), one.created_at + _FORM_LIFETIME), announced)
+    return _sign_forms(announced, files, names.batch_id, services)
 
 
-def add_to_listing(files: list[File], batch_id: str, services: Services, *, is_known: bool) -> dict[str, Any]:
-    """Do the same for a listing that exists. `is_known`: a token proves that it does, even if no photo has arrived.
+def add_to_listing(
+    files: list[File], batch_id: str, key: str | None, services: Services, *, is_known: bool
+) -> dict[str, Any]:
+    """Do the same for a listing that exists. `is_known`: it exists, even if neither its row nor a photo says so.
 
+    `key` names the request: whoever repeats it with the same key, because its answer was lost, gets the same ids.
     Raise `NotFound`, `InvalidRequest` if there are too many photos, the AWS SDK's errors and `Busy`.
     """
-    now, photo_ids = _now(), find_photo_ids(batch_id, services)
-    if not (photo_ids or is_known) or _is_deleted(batch_id, services):
+    listing, photo_ids = services.records.read_listing(batch_id), find_photo_ids(batch_id, services)
+    if listing.deleted_at or not (photo_ids or listing.exists or is_known):
         raise NotFound.batch(batch_id)
     if len(photo_ids) + len(files) > MAX_PHOTOS:
         raise InvalidRequest(f"A listing can have at most {MAX_PHOTOS} photos.")
-    taken = {one.removeprefix(f"{batch_id}/") for one in photo_ids}
-    announced = [_announce(file, batch_id, taken, now, services) for file in files]
-    if _is_deleted(batch_id, services):  # in the meantime
+    # With a key, names that the listing has are looked at again: they may be from the same request.
+    names = _Names(batch_id, set() if key else {one.removeprefix(f"{batch_id}/") for one in photo_ids})
+    announced = [
+        _announce(file, number, names, key and _hash(f"{key}/{number}"), services) for number, file in enumerate(files)
+    ]
+    if not listing.exists:
+        services.records.update_listing(batch_id, lambda seen: seen, kept_until(services))
+    deleted_at = services.records.read_listing(batch_id).deleted_at
+    if deleted_at:  # in the meantime
+        expires_at = deleted_at + DELETED_LIFETIME
         for one in announced:
-            services.records.update(one.id, lambda row: services.records.mark_removed(row, now + DELETED_LIFETIME, now))
+            services.records.update(one.id, lambda row: services.records.mark_removed(row, expires_at, deleted_at))
         raise NotFound.batch(batch_id)
     return _sign_forms(announced, files, batch_id, services)
 
 
-def _now() -> datetime:
-    """Return the time in whole seconds, as S3's times: else a photo could be older than its announcement."""
-    return datetime.now(UTC).replace(microsecond=0)
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def _is_deleted(batch_id: str, services: Services) -> bool:
-    return services.records.read_listing(batch_id).deleted_at is not None
+class _Names:
+    """The names of the photos of a listing. `taken` are those that are not free."""
 
+    def __init__(self, batch_id: str, taken: set[str] | None = None) -> None:
+        self.batch_id = batch_id
+        self._taken = taken or set()
+        self._now = datetime.now(UTC)
 
-def _announce(file: File, batch_id: str, taken: set[str], now: datetime, services: Services) -> Classification:
-    """Store a PENDING record under a name that no photo of the listing has or had before it was deleted."""
-    while True:
-        announced = _pending(batch_id, _free_name(file, taken), now)
-        if not is_possible_id(announced.id):
+    def announce(self, file: File, number: int) -> Classification:
+        """Return a PENDING record of the file under the next free name. Raise `InvalidRequest` if the name is too long.
+
+        Records of one request keep its order: each is a millisecond younger.
+        """
+        photo_id = f"{self.batch_id}/{self._take(file)}"
+        if not is_possible_id(photo_id):
             raise InvalidRequest(f"The name {quote(file.name)} is too long for this listing.")
-        if services.records.update(announced.id, partial(_store_if_free, announced, services)):
-            return announced
+        created_at = self._now + timedelta(milliseconds=number)
+        return Classification(photo_id, Status.PENDING, Source.S3, created_at, scores={})
+
+    def _take(self, file: File) -> str:
+        """Take the file's name, or with a number if it is taken. Photos of two phones may both be IMG_0001.jpg.
+
+        S3 replaces "${filename}" in the key of a form, and refuses other dollar signs in policies as boto3 makes them.
+        """
+        path = PurePosixPath(file.name.replace("$", "_"))
+        numbered = (f"{path.stem}-{number}{path.suffix}" for number in itertools.count(2))
+        name = next(candidate for candidate in itertools.chain([path.name], numbered) if candidate not in self._taken)
+        self._taken.add(name)
+        return name
 
 
-def _store_if_free(announced: Classification, services: Services, row: Row) -> bool:
+def _announce(file: File, number: int, names: _Names, key: str | None, services: Services) -> Classification:
+    """Store a PENDING record under a name that no photo of the listing has or had before it was deleted.
+
+    Return the record of the first time if this is the second.
+    """
+    while True:
+        announced = names.announce(file, number)
+        stored = services.records.update(announced.id, partial(_store_if_free, announced, key, services))
+        if stored:
+            return stored
+
+
+def _store_if_free(announced: Classification, key: str | None, services: Services, row: Row) -> Classification | None:
+    if key and row.unknown.get(_KEY_ATTRIBUTE) == key:
+        return row.classification
     if row.classification or row.deleted_at or not row.is_readable:
-        return False
+        return None
+    row = replace(row, unknown={_KEY_ATTRIBUTE: key} if key else {})
     services.records.write(announced, row, announced.created_at + _FORM_LIFETIME)
-    return True
-
-
-def _pending(batch_id: str, name: str, now: datetime) -> Classification:
-    return Classification(f"{batch_id}/{name}", Status.PENDING, Source.S3, created_at=now, scores={})
+    return announced
 
 
 def _sign_forms(
@@ -124,7 +174,7 @@ def _sign_forms(
         {
             "id": one.id,
             **sign_form(one.id, file.content_type, services),
-            "expires_at": format_time(one.created_at + _FORM_LIFETIME),
+            "expires_at": format_time((one.created_at + _FORM_LIFETIME).replace(microsecond=0)),
         }
         for one, file in zip(announced, files, strict=True)
     ]
@@ -144,8 +194,8 @@ def _parse_file(file: object) -> File:
     check_fields(file, ("name", "content_type"), EXPECTED_FILES)
     if not _is_file_name(name):
         raise InvalidRequest(
-            f"A file's `name` must have 1 to {_MAX_NAME_BYTES} bytes, without slashes, control characters and '${{', "
-            "and must not be '.' or '..'."
+            f"A file's `name` must have 1 to {_MAX_NAME_BYTES} bytes, without slashes and control characters. It must "
+            "not be '.' or '..'."
         )
     content_type = file.get("content_type")
     if content_type not in _IMAGE_TYPES:
@@ -159,12 +209,3 @@ def _is_file_name(name: str) -> bool:
     except UnicodeEncodeError:  # JSON can contain half of a surrogate pair
         return False
     return 0 < length <= _MAX_NAME_BYTES and not _FORBIDDEN_IN_NAMES.search(name)
-
-
-def _free_name(file: File, taken: set[str]) -> str:
-    """Take a name: that of the file, or with a number if it is taken. Photos of two phones may both be IMG_0001.jpg."""
-    path = PurePosixPath(file.name)
-    numbered = (f"{path.stem}-{number}{path.suffix}" for number in itertools.count(2))
-    name = next(candidate for candidate in itertools.chain([file.name], numbered) if candidate not in taken)
-    taken.add(name)
-    return name

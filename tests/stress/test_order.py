@@ -190,7 +190,8 @@ def mark_removed_as_by_a_seller(records: Records, replacing: Row, expires_at: da
 
 
 def forget_what_was_taken_back(records: Records, batch_id: str) -> Listing:
-    return replace(READ_LISTING(records, batch_id), is_taken_back=False)
+    listing = READ_LISTING(records, batch_id)
+    return listing if listing.confirmation else replace(listing, exists=False)
 
 
 UNCONDITIONALLY = {"write": write_unconditionally, "mark_removed": mark_removed_unconditionally}
@@ -208,7 +209,7 @@ GUARDS = {  # what replaces it, whether clients of the API are needed, and a see
         3,
     ),
     "the look at the listing of a photo that has arrived": ([(reconcile, "follow_listing", follow_nothing)], True, 17),
-    "the mark of a listing whose answer was taken back": (
+    "the row of a listing whose answer was taken back": (
         [(Records, "read_listing", forget_what_was_taken_back)],
         True,
         1,

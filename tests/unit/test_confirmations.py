@@ -8,7 +8,7 @@ import pytest
 
 from classifier.classification import Classification, Image, Person, Status
 from classifier.confirmations import confirm, confirm_listing, take_back
-from classifier.errors import Busy, NotFound
+from classifier.errors import Busy, NotFound, PreconditionFailed
 from classifier.records import Conflict, Row
 from classifier.services import Services
 from local.aws import BUCKET
@@ -347,6 +347,56 @@ def test_an_answer_can_be_changed_only_as_somebody_saw_it(
     assert (first.status, second.status, second.json["error"]["code"]) == (200, 412, "invalid_request")
     assert (kept, third.status) == ("hat", 200)
     assert third.headers["etag"] == api.request("GET", f"/classifications/{ID}").headers["etag"]
+
+
+CHANGES: list[tuple[str, str, Any]] = [
+    ("PUT", f"/confirmations/{ID}", {"label": "shoes"}),
+    ("DELETE", f"/confirmations/{ID}", None),
+    ("DELETE", f"/classifications/{ID}", None),
+    ("PUT", "/batches/listing-1/confirmation", {"label": "shoes"}),
+    ("DELETE", "/batches/listing-1/confirmation", None),
+    ("DELETE", "/batches/listing-1", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "content"), CHANGES)
+def test_whatever_has_changed_since_somebody_saw_it_is_left_alone(
+    api: Api, services: Services, method: str, path: str, content: Any
+) -> None:
+    store(services, [record(1), record(4)])
+    kind = "batches/listing-1" if "batches" in path else f"classifications/{ID}"
+    seen = {"If-Match": api.request("GET", f"/{kind}").headers["etag"]}
+    answer(api, "dress")
+    before = api.request("GET", "/batches/listing-1").json
+
+    late = api.request(method, path, content, headers=seen)
+    kept = api.request("GET", "/batches/listing-1").json
+    now = {"If-Match": api.request("GET", f"/{kind}").headers["etag"]}
+    again = api.request(method, path, content, headers=now)
+
+    assert (late.status, late.json["error"]["code"]) == (412, "invalid_request")
+    assert kept == before
+    assert again.status in {200, 204}
+
+
+def test_a_listing_can_be_answered_only_if_nobody_has(api: Api, services: Services) -> None:
+    store(services, [record(1)])
+    only_first = {"If-None-Match": "*"}
+    path = "/batches/listing-1/confirmation"
+
+    statuses = [api.request("PUT", path, {"label": label}, headers=only_first).status for label in ("hat", "dress")]
+
+    assert statuses == [200, 412]
+    assert label_said(read(api)) == "hat"
+
+
+def test_a_listing_that_is_answered_between_check_and_write_is_left_alone(services: Services) -> None:
+    store(services, [record(1)])
+    seen = services.records.read_listing("listing-1")
+    confirm_listing("listing-1", "hat", Person.SHOP, services)
+
+    with pytest.raises(PreconditionFailed):
+        confirm_listing("listing-1", "dress", Person.SELLER, services, seen)
 
 
 def test_a_condition_that_makes_no_sense_is_refused(api: Api, services: Services) -> None:

@@ -59,5 +59,11 @@ def test_browsers_may_ask_what_they_may_send_without_a_key(services: Services, p
     assert "Authorization" in answer["multiValueHeaders"]["Access-Control-Allow-Headers"][0]
 
 
+def test_browsers_ask_with_the_query_of_the_request(services: Services) -> None:
+    event = api_event("OPTIONS", "/classifications", headers={"origin": SHOP}, query={"limit": "1", "label": "hat"})
+
+    assert handle(event, services)["statusCode"] == 204
+
+
 def test_there_is_nothing_to_ask_about_other_paths(services: Services) -> None:
     assert ask(services, "OPTIONS", "/nothing", SHOP, None)["statusCode"] == 404

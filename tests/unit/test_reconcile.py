@@ -116,7 +116,7 @@ def test_a_failed_event_says_of_a_file_that_is_too_large_why_it_failed(services:
 
 def test_the_time_of_an_announced_photo_does_not_change(services: Services, bucket: Bucket) -> None:
     """Otherwise the record would move in lists while a client reads them, and each move costs two writes."""
-    listing = create_listing([File("front.jpg", "image/jpeg")], services)
+    listing = create_listing([File("front.jpg", "image/jpeg")], None, services)
     photo_id = listing["items"][0]["id"]
     announced = services.records.read(photo_id).classification
     bucket.put(object_key(photo_id), PANTS)

@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import string
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,6 +79,24 @@ def test_a_key_is_gone_when_its_last_token_has_ended(services: Services, keys: S
 
 def test_all_environments_make_one_key(services: Services) -> None:
     assert len({SigningKeys(services.records).current().secret for _ in range(3)}) == 1
+
+
+def test_all_tokens_end_within_a_minute_when_the_row_of_the_keys_is_deleted(
+    services: Services, keys: SigningKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New tokens work at once, in environments that know the old key, too."""
+    token = issue_token("a", keys)
+    read_token(token, keys)
+    services.records.client.delete_item(TableName=services.records.table, Key={"id": {"S": "//"}})
+
+    newer = issue_token("a", keys)
+    read_token(newer, keys)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+
+    with pytest.raises(Forbidden):
+        read_token(token, keys)
+    assert read_token(newer, keys) == read_token(newer, SigningKeys(services.records)) == "a"
 
 
 def make_older(services: Services, age: timedelta) -> None:

@@ -18,6 +18,7 @@ from tests.support.listings import record, store, unfinished
 from tests.support.services import replace_parts
 
 BATCH = "listing-1"
+FILE = {"name": "late.jpg", "content_type": "image/jpeg"}
 
 
 def announce(api: Api, *names: str, batch_id: Any = BATCH) -> Answer:
@@ -185,6 +186,110 @@ def test_forms_for_a_listing_admit_only_its_keys(api: Api, services: Services) -
     assert announced.classification
     assert (announced.classification.status, announced.classification.source) == (Status.PENDING, Source.S3)
     assert announced.expires_at == datetime.fromisoformat(item["expires_at"])
+
+
+def test_no_key_of_a_form_has_a_dollar_sign(api: Api, services: Services) -> None:
+    """S3 would replace "${filename}", and refuses policies with other dollar signs that are not escaped."""
+    store(services, [record(1)])
+
+    assert names(announce(api, "$$x$$.jpg", "${filename}.jpg", "__x__.jpg")) == [
+        "__x__.jpg",
+        "_{filename}.jpg",
+        "__x__-2.jpg",
+    ]
+
+
+def test_photos_of_one_request_keep_their_order(api: Api) -> None:
+    files = [{"name": name, "content_type": "image/jpeg"} for name in ("c.jpg", "a.jpg", "b.jpg")]
+    batch_id = api.request("POST", "/uploads", {"files": files}).json["batch_id"]
+
+    items = api.request("GET", f"/batches/{batch_id}").json["items"]
+
+    assert [item["id"] for item in items] == [f"{batch_id}/{name}.jpg" for name in ("b", "a", "c")]
+
+
+# Repeated requests
+
+
+def repeat(api: Api, key: str, *names: str, batch_id: str | None = BATCH) -> Answer:
+    files = [{"name": name, "content_type": "image/jpeg"} for name in names]
+    content = {"files": files, **({"batch_id": batch_id} if batch_id else {})}
+    return api.request("POST", "/uploads", content, headers={"Idempotency-Key": key})
+
+
+@pytest.mark.parametrize("batch_id", [BATCH, None])
+def test_a_request_that_is_repeated_with_its_key_gets_the_same_ids(
+    api: Api, services: Services, batch_id: str | None
+) -> None:
+    """Its answer was lost. Another request has another key."""
+    store(services, [record(1, id=f"{BATCH}/a.jpg")])
+
+    answers = [repeat(api, "key-1", "a.jpg", "b.jpg", "b.jpg", batch_id=batch_id) for _ in range(2)]
+    other = repeat(api, "key-2", "b.jpg", batch_id=answers[0].json["batch_id"])
+
+    first = "a-2.jpg" if batch_id else "a.jpg"
+    assert names(answers[0]) == names(answers[1]) == [first, "b.jpg", "b-2.jpg"]
+    assert answers[0].json["batch_id"] == answers[1].json["batch_id"]
+    assert names(other) == ["b-3.jpg"]
+    total = api.request("GET", f"/batches/{answers[0].json['batch_id']}").json["total"]
+    assert total == (5 if batch_id else 4)
+
+
+def test_a_repeated_request_does_not_forget_that_a_photo_has_arrived(
+    api: Api, services: Services, bucket: Bucket
+) -> None:
+    (item,) = repeat(api, "key-1", "a.jpg", batch_id=None).json["items"]
+    upload(bucket, services, item["fields"]["key"])
+
+    (again,) = repeat(api, "key-1", "a.jpg", batch_id=None).json["items"]
+
+    assert again["id"] == item["id"]
+    assert api.request("GET", item["status_url"]).json["status"] == "SUCCEEDED"
+
+
+def test_a_repeated_request_does_not_bring_a_deleted_photo_back(api: Api) -> None:
+    first = repeat(api, "key-1", "a.jpg", "b.jpg", batch_id=None).json
+    api.request("DELETE", f"/classifications/{first['items'][0]['id']}")
+
+    again = repeat(api, "key-1", "a.jpg", "b.jpg", batch_id=None)
+
+    assert names(again) == ["a-2.jpg", "b.jpg"]
+    assert api.request("GET", first["items"][0]["status_url"]).status == 404
+
+
+@pytest.mark.parametrize("key", ["", "é", "a b", "a" * 256])
+def test_a_key_that_cannot_be_one_is_refused(api: Api, key: str) -> None:
+    assert repeat(api, key, "a.jpg", batch_id=None).status == 400
+
+
+# Listings without photos
+
+
+def test_a_listing_exists_before_its_first_photo_has_arrived(api: Api, services: Services) -> None:
+    """The shop deletes its placeholder, and can send the seller to the listing again, or delete it."""
+    made = api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}).json
+    batch_id, token = made["batch_id"], {"Authorization": f"Bearer {made['token']}"}
+    api.request("DELETE", f"/classifications/{made['items'][0]['id']}")
+
+    renewed = announce(api, "a.jpg", batch_id=batch_id)
+    deleted = [api.request("DELETE", f"/classifications/{renewed.json['items'][0]['id']}")]
+    deleted += [api.request("DELETE", f"/batches/{batch_id}") for _ in range(2)]
+    late = api.request("POST", "/listings/uploads", {"files": [FILE]}, headers=token)
+
+    assert names(renewed) == ["a-2.jpg"]
+    assert [answer.status for answer in deleted] == [204, 204, 404]
+    assert late.status == 404
+
+
+def test_a_listing_of_photos_without_forms_exists_once_photos_were_announced(
+    api: Api, services: Services, bucket: Bucket
+) -> None:
+    upload(bucket, services, f"uploads/{BATCH}/a.jpg")
+    announced = announce(api, "b.jpg").json["items"][0]["id"]
+    for photo_id in (f"{BATCH}/a.jpg", announced):
+        assert api.request("DELETE", f"/classifications/{photo_id}").status == 204
+
+    assert announce(api, "c.jpg").status == 201
 
 
 @pytest.mark.parametrize(

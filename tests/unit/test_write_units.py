@@ -46,9 +46,9 @@ def units(api: Api) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"), [(photo("pants"), 7), (b"just text", 6)], ids=["classified", "not a photo"]
+    ("body", "expected"), [(photo("pants"), 8), (b"just text", 7)], ids=["classified", "not a photo"]
 )
-def test_an_announced_upload_costs_seven_units(
+def test_an_announced_upload_costs_seven_units_and_its_listing_one(
     api: Api, bucket: Bucket, units: Any, body: bytes, expected: int
 ) -> None:
     """A record without a label is not in the index of labels."""

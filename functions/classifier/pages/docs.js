@@ -92,6 +92,9 @@ fetch(`${api}/openapi.json`).then((response) => response.json()).then((descripti
     return `curl ${line.length <= 76 ? line : words.join(" \\\n  ")}`;
   }
 
+  // After these, the other commands do not find the listing of the examples any more. So they come last.
+  const isDeletion = (path, method) => method === "delete" && !path.includes("confirmation");
+
   const commandBlock = (command) => element("pre", command, { className: "command" });
 
   // Returns a command whose output goes to another one.
@@ -235,7 +238,7 @@ fetch(`${api}/openapi.json`).then((response) => response.json()).then((descripti
         const same = description.paths[path.replace("/listings", "")][method].operationId;
         return [
           element("h3", element("a", name, { href: `#${same}` }), { id: operation.operationId }),
-          commandBlock(commandOf(path, method, operation)),
+          ...(isDeletion(path, method) ? [] : [commandBlock(commandOf(path, method, operation))]),
         ];
       }),
     ]);
@@ -258,12 +261,15 @@ fetch(`${api}/openapi.json`).then((response) => response.json()).then((descripti
     ([path, methods]) => Object.entries(methods).map(([method, operation]) => [path, method, operation]),
   );
   const isSellers = ([, , operation]) => operation.tags.includes("listings");
-  for (const [path, method, operation] of operations.filter((one) => !isSellers(one))) {
+  const addOperations = (chosen) => chosen.forEach(([path, method, operation]) => {
     addLink(operation.operationId, `${method.toUpperCase()} ${path}`, ` ${operation.summary}`);
     byId("requests").append(operationSection(path, method, operation));
-  }
+  });
+  const ofShop = operations.filter((one) => !isSellers(one));
+  addOperations(ofShop.filter(([path, method]) => !isDeletion(path, method)));
   addLink("sellers", "Requests of sellers");
   byId("requests").append(sellersSection(operations.filter(isSellers)));
+  addOperations(ofShop.filter(([path, method]) => isDeletion(path, method)));
   addLink("errors", "Errors");
   byId("requests").append(errorSection());
   if (location.hash) document.querySelector(location.hash)?.scrollIntoView();
