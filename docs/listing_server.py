@@ -52,5 +52,7 @@ class Shop(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:  # noqa: PLR2004 - the address of the API, and the port of this server
+        sys.exit("Usage: python3 docs/listing_server.py API_URL PORT")
     Shop.api = sys.argv[1].rstrip("/")
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Shop).serve_forever()

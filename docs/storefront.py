@@ -86,7 +86,8 @@ class Classifier:
         files = [{"name": safe_name(photo), "content_type": TYPES[photo.suffix.lower()]} for photo in photos]
         body = json.dumps({"files": files, **({"batch_id": batch_id} if batch_id else {})}).encode()
         too_early = [404] if batch_id else []  # a new listing is not visible for about a second
-        return self._send("POST", f"{self._url}/uploads", body, self._headers, *too_early).read("batch_id", "items")
+        headers = {**self._headers, "Idempotency-Key": os.urandom(16).hex()}  # a second try announces nothing twice
+        return self._send("POST", f"{self._url}/uploads", body, headers, *too_early).read("batch_id", "items")
 
     def _upload_photo(self, photo: Path, form: dict[str, Any], batch_id: str) -> str:
         """Post the photo with the form, or with another one if it has expired. Return the photo's id."""
