@@ -277,6 +277,22 @@ def test_a_seller_s_browser_needs_the_token_of_the_listing_and_no_key(cloud: Clo
     assert [answer.status_code for answer in (other, nobody, preflight, removed)] == [404, 403, 204, 204]
 
 
+def test_all_tokens_of_sellers_end_with_their_keys(cloud: Cloud) -> None:
+    printed = cloud.run(
+        cloud.script(
+            block("   STACK="),
+            block("aws dynamodb delete-item", OPERATIONS),
+            "curl --silent --header \"x-api-key: $KEY\" --header 'Content-Type: application/json' "
+            '--data \'{"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]}\' $API/uploads > uploads.json',
+            r"""TOKEN=$(sed 's/.*"token": "\([^"]*\)".*/\1/' uploads.json)""",
+            r"""BATCH=$(sed 's/.*"batch_id": "\([^"]*\)".*/\1/' uploads.json)""",
+            'curl --silent --header "Authorization: Bearer $TOKEN" $API/listings/batches/$BATCH',
+        )
+    )
+
+    assert '"total": 1' in printed, "a token of the new key"
+
+
 def test_a_domain_of_one_s_own_serves_the_page_with_a_working_api(cloud: Cloud) -> None:
     """It was set by the update before.
 

@@ -75,6 +75,7 @@ NOT_HERE = {
     ("operations.md", "aws apigateway update-api-key"): EMULATOR,
     ("operations.md", "curl --request DELETE"): EMULATOR,
     ("operations.md", "aws dynamodb delete-table"): EMULATOR,
+    ("operations.md", "aws dynamodb delete-item"): EMULATOR,
     ("oncall.md", "STACK="): AWS_ACCOUNT,
     ("deploy.md", "aws apigateway delete-rest-api"): EMULATOR,
     ("deploy.md", "aws lambda delete-function"): EMULATOR,
