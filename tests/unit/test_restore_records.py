@@ -135,7 +135,7 @@ def test_an_erased_record_does_not_come_back(
 
 
 def test_expired_records_forms_and_tombstones_do_not_come_back(services: Services, api: Api, restore: Restore) -> None:
-    """Nor do the keys that signed tokens, of which a form makes the first, and the row of a listing without an answer."""
+    """Nor do the keys that signed tokens, of which a form makes the first, and the listing's row without an answer."""
     api.request("POST", "/uploads", {"files": [{"name": "a.jpg", "content_type": "image/jpeg"}]})
     row = services.records.read("gone.jpg")
     services.records.mark_removed(row, datetime.now(UTC) + timedelta(days=1))
