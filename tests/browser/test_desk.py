@@ -28,6 +28,10 @@ TIMEOUT_MILLISECONDS = 15_000  # long enough for a busy machine
 expect.set_options(timeout=TIMEOUT_MILLISECONDS)
 QUEUE = "/classifications?needs_review=true&confirmed=false&limit=100"
 CONFIRMATIONS = re.compile("/confirmations/")
+LISTS = re.compile(r"/classifications\?")
+LOGIN_PAGE = "<!doctype html><title>Please log in</title>"
+NOT_FROM_THE_SERVICE = "The desk got an answer that is not from the service"
+LANDSCAPE_WIDTH = 480  # pixels: no other drawn photo is as wide
 DECISION_MILLISECONDS = 2500  # a look and a key: 200 photos are 8 minutes and 20 seconds then
 
 # Left, top, right and bottom of the parts of real photos, as shares of the photo: close-ups, as sellers take them.
@@ -65,6 +69,14 @@ class Desk:
         """Upload that many photos, each in a listing of its own."""
         return self.add(*(f"{number}/front.jpg" for number in range(count)), kind=kind)
 
+    def add_files(self, *contents: bytes) -> list[str]:
+        """Upload files that are no photos, each in a listing of its own, and return their ids."""
+        ids = [f"test-{self._tests}-{number}/text.jpg" for number in range(len(contents))]
+        for identifier, content in zip(ids, contents, strict=True):
+            self.system.upload(identifier, content)
+        wait_until(self.queue, lambda items: len(items) == len(ids))
+        return ids
+
     def add_real_photos(self) -> None:
         """Upload the photos of this repository, whole and in parts. The last part has a listing of its own."""
         files = [*sorted((ROOT / "local").glob("*.jpg")), *sorted((ROOT / "model" / "known").glob("*.jpg"))]
@@ -98,6 +110,12 @@ class Desk:
 
     def wait_until_empty(self) -> None:
         wait_until(self.queue, lambda items: items == [])
+
+    def replace(self, identifier: str, data: bytes | None = None) -> None:
+        """Upload another file to the id, in landscape if it is a photo. Return once it is classified."""
+        before = self.read(identifier)["image"]["etag"]
+        self.system.upload(identifier, data or photo("pants", (LANDSCAPE_WIDTH, 300)))
+        wait_until(lambda: self.read(identifier)["image"]["etag"], lambda etag: etag != before)
 
     def confirm(self, identifier: str, label: str | None) -> None:
         """Answer, as a colleague does."""
@@ -177,13 +195,21 @@ def wait_until_sent(page: Page) -> None:
 
 def current_id(page: Page) -> str:
     """Return the id of the photo that the next key answers."""
-    return page.locator("#which").inner_text().rpartition(" · ")[0]
+    text: str = page.locator("#which").inner_text()
+    return text.rpartition(" · ")[0]
+
+
+def wait_for_landscape(page: Page) -> None:
+    """Wait until the panel shows the picture of a replaced photo."""
+    width = "document.querySelector('#large img')?.naturalWidth"
+    wait_in(page, lambda: page.evaluate(width) == LANDSCAPE_WIDTH)
 
 
 def key_of(page: Page, name: str) -> str:
     """Return the key of a label, as its button shows it."""
     button = page.locator("#labels button").filter(has=page.get_by_text(name, exact=True))
-    return button.locator("kbd").inner_text()
+    key: str = button.locator("kbd").inner_text()
+    return key
 
 
 @contextmanager
@@ -227,12 +253,13 @@ def just_before(page: Page, method: str, action: Callable[[], None]) -> Iterator
 
     def hold(route: Route) -> None:
         if route.request.method != method:
-            return route.continue_()
+            route.continue_()
+            return
         if not statuses:
             action()
         reply = route.fetch()
         statuses.append(reply.status)
-        return route.fulfill(response=reply)
+        route.fulfill(response=reply)
 
     page.route(CONFIRMATIONS, hold)
     yield statuses
@@ -532,16 +559,22 @@ def test_two_people_never_answer_the_same_photo(
     pause = scale.of(DECISION_MILLISECONDS // 2, short=250)
     ids = set(desk.add_many(40))
     accepted: Counter[str] = Counter()
-    refused: Counter[str] = Counter()
     people = [open_desk(), open_desk()]
     for page in people:
         expect(tiles(page).first).to_be_visible()
 
         def note(response: Any) -> None:
-            if response.request.method == "PUT":
-                (accepted if response.status == 200 else refused)[response.url.rpartition("/confirmations/")[2]] += 1
+            if response.request.method == "PUT" and response.status == 200:
+                accepted[response.url.rpartition("/confirmations/")[2]] += 1
 
         page.on("response", note)
+        page.evaluate(
+            """() => {
+                window.discarded = 0;
+                const original = discard;
+                discard = (...values) => { discarded += 1; return original(...values); };
+            }"""
+        )
 
     while any(tiles(page).count() for page in people):
         for page, key in zip(people, ("Enter", "n"), strict=True):
@@ -553,8 +586,9 @@ def test_two_people_never_answer_the_same_photo(
         expect(page.locator("#state")).to_contain_text("Nothing needs review.")
         wait_until_sent(page)
     assert accepted == Counter(ids)
-    assert refused.total() < 20, "in the same order, the two would meet at nearly each of the 40 photos"
-    record_property("photos of 40 that two people answered at once", refused.total())
+    met = sum(page.evaluate("discarded") for page in people)
+    assert met < 20, "in the same order, the two would meet at nearly each of the 40 photos"
+    record_property("photos of 40 that two people answered at once", met)
     counted = sum(page.evaluate("session.answered") for page in people)
     assert counted == len(ids)
 
@@ -579,24 +613,122 @@ def test_of_two_people_among_sellers_who_disagree_the_second_is_refused(
 
 
 def test_a_change_that_is_no_answer_does_not_refuse_an_answer(desk: Desk, open_desk: Callable[..., Page]) -> None:
-    """The photo is uploaded again, so its record changes. The seller's answer is still the one on the screen."""
+    """Another version of the model has classified the photo. The seller's answer is still the one on the screen."""
     (identifier,) = desk.add_many(1)
     desk.confirm_as_seller(identifier, "skirt")
     page = open_desk("/desk#view=sellers", intercepts=True)
     expect(tiles(page)).to_have_count(1)
-    before = desk.read(identifier)["image"]["etag"]
 
-    def upload_again() -> None:
-        desk.system.upload(identifier, photo("pants"))
-        wait_until(lambda: desk.read(identifier)["image"]["etag"], lambda etag: etag != before)
+    def change_version() -> None:
+        desk.system.client("dynamodb").update_item(
+            TableName="classifications",
+            Key={"id": {"S": identifier}},
+            UpdateExpression="SET model_version = :version",
+            ExpressionAttributeValues={":version": {"S": "another"}},
+        )
 
-    with just_before(page, "PUT", upload_again) as statuses:
+    with just_before(page, "PUT", change_version) as statuses:
         press(page, "n")
         wait_until_sent(page)
 
     assert statuses == [412, 200]
     expect(page.locator("#counts")).to_have_text(re.compile("0 left · 1 answered"))
     desk.wait_for_label(identifier, None)
+
+
+@pytest.mark.parametrize("view", ["review", "sellers", "nopicture"])
+def test_an_answer_is_not_stored_for_a_photo_that_was_replaced(
+    desk: Desk, open_desk: Callable[..., Page], view: str
+) -> None:
+    """Lists do not show the new photo yet. It comes back to the queue nevertheless, with its own picture and scores."""
+    ids = desk.add_files(b"some text", b"more text") if view == "nopicture" else desk.add_many(2)
+    if view == "sellers":
+        for one in ids:
+            desk.confirm_as_seller(one, "skirt")
+    page = open_desk(f"/desk#view={view}", intercepts=True)
+    expect(tiles(page)).to_have_count(2)
+    identifier = current_id(page)
+    said = desk.read(identifier)["confirmation"]
+    lists = desk.system.get("/classifications?confirmed=true" if view == "sellers" else QUEUE).text
+
+    with failing(page, LISTS, status=200, body=lists):
+        desk.replace(identifier, b"another text" if view == "nopicture" else None)
+        press(page, "n")
+        wait_until_sent(page)
+        expect(page.locator(".tile").first).to_contain_text("The photo was replaced")
+        expect(page.get_by_role("status")).to_have_text("The photo was replaced. Your answer was not stored.")
+        expect(page.locator("#counts")).to_have_text("2 left · 0 answered")
+        assert desk.read(identifier)["confirmation"] == said
+
+        press(page, "n")
+        expect(tiles(page)).to_have_count(1)
+        assert current_id(page) == identifier
+        if view != "nopicture":
+            wait_for_landscape(page)
+            label = desk.system.get("/model").json()["categories"][desk.read(identifier)["label"]]["name"]
+            expect(tiles(page)).to_contain_text(label)
+        press(page, "n")
+        desk.wait_for_label(identifier, None)
+
+
+def test_a_photo_that_is_replaced_while_the_answer_is_on_the_way_gets_no_answer(
+    desk: Desk, open_desk: Callable[..., Page]
+) -> None:
+    """The desk has read the photo before that. It shows the new one at once if there are no others."""
+    (identifier,) = desk.add_many(1)
+    page = open_desk(intercepts=True)
+    expect(tiles(page)).to_have_count(1)
+
+    with just_before(page, "PUT", lambda: desk.replace(identifier)) as statuses:
+        press(page, "n")
+        wait_until_sent(page)
+
+    assert statuses == [412]
+    expect(page.get_by_role("status")).to_have_text("The photo was replaced. Your answer was not stored.")
+    assert desk.read(identifier)["confirmation"] is None
+    wait_for_landscape(page)
+    expect(page.locator("#counts")).to_have_text("1 left · 0 answered")
+
+
+@pytest.mark.parametrize(("before", "after"), [([], ["Enter", "Enter"]), (["s"], ["Enter"])], ids=["open", "skipped"])
+def test_a_replaced_photo_comes_back_by_itself(
+    desk: Desk, open_desk: Callable[..., Page], before: list[str], after: list[str]
+) -> None:
+    """Also one that was skipped: the new photo was not."""
+    desk.add_many(2)
+    page = open_desk()
+    expect(tiles(page)).to_have_count(2)
+    identifier = current_id(page)
+    press(page, *before)
+
+    desk.replace(identifier)
+
+    expect(page.locator(".tile").first).to_contain_text("The photo was replaced")
+    press(page, *after)
+    expect(tiles(page)).to_have_count(1)
+    assert current_id(page) == identifier
+    wait_for_landscape(page)
+    press(page, "Enter")
+    desk.wait_until_empty()
+
+
+def test_undo_after_the_photo_was_replaced_shows_the_new_one(desk: Desk, open_desk: Callable[..., Page]) -> None:
+    """The answer went with the old photo."""
+    (identifier,) = desk.add_many(1)
+    page = open_desk(intercepts=True)
+    expect(tiles(page)).to_have_count(1)
+    lists = desk.system.get(QUEUE).text
+
+    with failing(page, LISTS, status=200, body=lists):
+        press(page, "n")
+        wait_until_sent(page)
+        desk.replace(identifier)
+        press(page, "u")
+        expect(page.get_by_role("status")).to_have_text("The photo was replaced. There is nothing to take back.")
+        wait_for_landscape(page)
+        expect(page.locator("#counts")).to_have_text("1 left · 0 answered")
+        press(page, key_of(page, "Hat"))
+        desk.wait_for_label(identifier, "hat")
 
 
 @pytest.mark.parametrize("is_on_the_way", [False, True], ids=["before", "at-the-same-moment"])
@@ -834,6 +966,115 @@ def test_the_browser_warns_before_unsent_answers_are_lost(desk: Desk, open_desk:
     assert kinds == ["beforeunload"]
     wait_until_sent(page)
     assert desk.queue() == []
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "body"),
+    [
+        ("/confirmations/", 200, LOGIN_PAGE),
+        ("/confirmations/", 200, "{}"),
+        ("/confirmations/", 404, LOGIN_PAGE),
+        ("/classifications/", 200, "null"),
+        (r"/classifications\?", 200, LOGIN_PAGE),
+        (r"/classifications\?", 200, '{"items": [{}], "next_cursor": null}'),
+        ("/thumbnails/", 200, LOGIN_PAGE),
+        ("/model", 200, LOGIN_PAGE),
+    ],
+    ids=["answer", "answer-json", "answer-404", "record-json", "list", "list-json", "picture", "model"],
+)
+def test_an_answer_that_is_not_from_the_service_is_a_failed_attempt(
+    desk: Desk, open_desk: Callable[..., Page], address: str, status: int, body: str
+) -> None:
+    """A proxy or a login page can answer in place of the service. The desk says so, and sends the request again."""
+    desk.add_many(1)
+    page = open_desk("/docs", intercepts=True)
+
+    with failing(page, re.compile(address), status=status, body=body):
+        page.goto(f"{desk.system.url}/desk")
+        if address in {"/confirmations/", "/classifications/"}:
+            expect(tiles(page)).to_have_count(1)
+            press(page, "Enter")
+            expect(page.get_by_role("alert")).to_contain_text("Your answers are kept")
+            expect(page.locator("#counts")).to_contain_text("1 not sent yet")
+        expect(page.get_by_role("alert")).to_contain_text(NOT_FROM_THE_SERVICE)
+
+    expect(page.locator("#trouble")).to_be_empty()
+    if tiles(page).count():
+        expect(page.locator("#large img")).to_be_visible()
+        press(page, "Enter")
+    wait_until_sent(page)
+    assert desk.queue() == []
+    expect(page.locator("#notice")).to_be_empty()
+    expect(page.locator("#counts")).to_contain_text("0 left · 1 answered")
+
+
+@pytest.mark.parametrize("body", [LOGIN_PAGE, '{"items": null}'], ids=["html", "json"])
+def test_the_desk_finds_new_photos_after_an_answer_that_is_not_from_the_service(
+    desk: Desk, open_desk: Callable[..., Page], body: str
+) -> None:
+    page = open_desk(intercepts=True)
+    expect(page.locator("#state")).to_contain_text("Nothing needs review.")
+
+    with failing(page, LISTS, status=200, body=body):
+        expect(page.get_by_role("alert")).to_contain_text(NOT_FROM_THE_SERVICE)
+    desk.add_many(1)
+
+    expect(tiles(page)).to_have_count(1)
+
+
+@pytest.mark.parametrize("name", ["loadPages", "checkPage", "keepOwn"])
+def test_the_desk_goes_on_after_an_exception(desk: Desk, open_desk: Callable[..., Page], name: str) -> None:
+    """Photos are loaded, new ones are found, and answers are sent, if a script fails once in the middle of that."""
+    page = open_desk()
+    expect(page.locator("#state")).to_contain_text("Nothing needs review.")
+    page.evaluate("addEventListener('unhandledrejection', (event) => event.preventDefault())")
+    page.evaluate(
+        f"""() => {{
+            window.isRaised = false;
+            const original = {name};
+            {name} = (...values) => {{
+                if (isRaised) return original(...values);
+                isRaised = true;
+                throw new Error("on purpose");
+            }};
+        }}"""
+    )
+
+    page.get_by_role("button", name="Needs review").click()
+    desk.add_many(1)
+    expect(tiles(page)).to_have_count(1)
+    press(page, "Enter")
+    wait_until_sent(page)
+
+    assert page.evaluate("isRaised")
+    assert desk.queue() == []
+    expect(page.locator("#counts")).to_contain_text("0 left · 1 answered")
+
+
+@pytest.mark.parametrize("address", ["view=constructor", "view=toString", "label=constructor", "hours=constructor"])
+def test_an_unknown_view_or_filter_in_the_address_is_ignored(
+    desk: Desk, open_desk: Callable[..., Page], address: str
+) -> None:
+    desk.add_many(1)
+
+    page = open_desk(f"/desk#{address}")
+
+    expect(tiles(page)).to_have_count(1)
+    assert page.url.endswith("#view=review&label=&hours=")
+
+
+def test_the_view_can_be_changed_before_the_desk_has_read_the_model(desk: Desk, open_desk: Callable[..., Page]) -> None:
+    desk.add_files(b"just text")
+    page = open_desk("/docs", intercepts=True)
+
+    with failing(page, re.compile("/model$"), status=503, headers={"Retry-After": "1"}, body=error("busy")) as methods:
+        page.goto(f"{desk.system.url}/desk")
+        wait_in(page, lambda: methods != [])
+        page.get_by_role("button", name="Sellers disagree").click()
+        page.evaluate("location.hash = 'view=nopicture'")
+
+    expect(tiles(page)).to_have_count(1)
+    expect(page.get_by_role("button", name="No picture")).to_have_attribute("aria-pressed", "true")
 
 
 def test_the_desk_pauses_as_long_as_the_service_asks(desk: Desk, open_desk: Callable[..., Page]) -> None:

@@ -101,7 +101,8 @@ def commands(browser: Browser, system: System) -> list[str]:
         page = context.new_page()
         page.goto(f"{system.url}/docs")
         expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
-        return page.locator("pre.command").all_inner_texts()
+        texts: list[str] = page.locator("pre.command").all_inner_texts()
+    return texts
 
 
 def test_every_request_has_a_command(commands: list[str], system: System) -> None:

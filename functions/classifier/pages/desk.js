@@ -23,7 +23,7 @@ function answer(choose) {
   for (const { entry, label } of changes) {
     Object.assign(entry, { state: "answered", answer: label });
     count(entry.item.label, label, 1);
-    postAnswer(entry, label, view === "sellers" ? entry.item.confirmation.at : null);
+    postAnswer(entry, label);
   }
   say(changes.length === 1 ? nameOf(changes[0].label) : `${countedPhotos(changes.length)} answered`);
   finish({ kind: "answer", changes });
@@ -34,7 +34,7 @@ function skip() {
   const changes = targets().filter(isOpen).map((entry) => ({ entry }));
   for (const { entry } of changes) {
     entry.state = "skipped";
-    session.skipped.push(entry.item.id);
+    session.skipped.push(versionOf(entry.item));
   }
   if (changes.length) finish({ kind: "skip", changes });
   else goOn();
@@ -67,13 +67,13 @@ function count(modelLabel, label, step) {
 function undo() {
   const step = steps.pop();
   if (!step) return;
-  const changes = step.changes.filter(({ entry }) => entry.state !== "gone"); // somebody else was faster with these
+  const changes = step.changes.filter(({ entry }) => entry.state !== "gone"); // answered by somebody else, or replaced
   for (const { entry, label } of changes) {
     if (step.kind === "answer") {
       count(entry.item.label, label, -1);
       postUndo(entry, label);
     } else {
-      session.skipped = session.skipped.filter((id) => id !== entry.item.id);
+      session.skipped = session.skipped.filter((version) => version !== versionOf(entry.item));
     }
     entry.state = "open";
     entry.settledAt = Date.now() + 1000 * SETTLED_SECONDS;
@@ -213,13 +213,14 @@ const viewButtons = document.querySelectorAll("[data-view]");
 
 function readAddress() {
   const wanted = new URLSearchParams(location.hash.slice(1));
-  view = wanted.get("view") in VIEWS ? wanted.get("view") : "review";
+  view = Object.hasOwn(VIEWS, wanted.get("view")) ? wanted.get("view") : "review";
   byId("label").value = model.labels.includes(wanted.get("label")) ? wanted.get("label") : "";
   byId("time").value = wanted.get("hours") ?? "";
   if (byId("time").selectedIndex < 0) byId("time").value = "";
 }
 
 function openView() {
+  if (!model) return; // `start` opens the view later
   for (const entry of entries.values()) forgetPicture(entry);
   visit += 1;
   [entries, shown, upcoming, current, anchor, steps] = [new Map(), [], null, null, null, []];
@@ -255,7 +256,10 @@ for (const id of ["label", "time"]) {
     openView();
   };
 }
-addEventListener("hashchange", () => { readAddress(); openView(); });
+addEventListener("hashchange", () => {
+  if (model) readAddress();
+  openView();
+});
 
 // The buttons of the panel, and the dialogs.
 
@@ -272,14 +276,14 @@ byId("zoom").onclick = () => byId("zoom").close();
 for (const id of ["zoom", "help"]) byId(id).onclose = focusCurrent;
 
 async function start() {
-  model = (await request("list", "GET", "/model")).content;
+  model = (await request("list", "GET", "/model", isModel)).content;
   byId("labels").replaceChildren(...model.labels.map(makeLabelButton));
   byId("label").append(...model.labels.map((label) => new Option(nameOf(label), label)));
   readAddress();
   sendMessages();
   await findColleagues();
   openView();
-  setInterval(check, 1000 * CHECK_SECONDS);
+  setInterval(() => { sendMessages(); check(); }, 1000 * CHECK_SECONDS);
   setInterval(() => { if (session.outbox.length) showCounts(); }, 1000);
   document.onvisibilitychange = check;
 }

@@ -12,27 +12,36 @@ for (const message of session.outbox) {
   message.mayBeDone ||= message.isOnTheWay;
   message.isOnTheWay = false;
 }
-const storedAt = new Map(); // id to the time at which this tab learned that its answer is stored
+const storedAt = new Map(); // a photo's version to the time at which this tab learned that its answer is stored
 const saveSession = () => sessionStorage.setItem("desk", JSON.stringify(session));
 const isInOutbox = (id) => session.outbox.some((message) => message.id === id);
-const isJustAnswered = (id) => Date.now() - (storedAt.get(id) ?? 0) < 1000 * SETTLED_SECONDS;
+const isAnswerTo = (version) => (message) => message.kind === "answer" && message.version === version;
+const isUndoOf = (version) => (message) => message.kind === "undo" && message.version === version;
+
+// Tells whether this tab has answered the photo: lists do not know that yet.
+function isAnswered(item) {
+  const version = versionOf(item);
+  const isJustStored = Date.now() - (storedAt.get(version) ?? 0) < 1000 * SETTLED_SECONDS;
+  return isJustStored || session.outbox.some(isAnswerTo(version));
+}
 addEventListener("beforeunload", (event) => { if (session.outbox.length) event.preventDefault(); });
 
-function post(message) {
-  session.outbox.push({ ...message, postedAt: Date.now(), isOnTheWay: false, mayBeDone: false });
+function post(item, message) {
+  const about = { id: item.id, version: versionOf(item) };
+  session.outbox.push({ ...about, ...message, postedAt: Date.now(), isOnTheWay: false, mayBeDone: false });
 }
 
-// `replaces` is the time of the seller's answer that this one replaces, or null.
-function postAnswer({ item }, label, replaces) {
+// `replaces` is the time of the seller's answer that this one replaces, if there is one.
+function postAnswer({ item }, label) {
   session.mine = [...session.mine, item.id].slice(-500);
-  post({ kind: "answer", id: item.id, label, replaces, modelLabel: item.label });
+  post(item, { kind: "answer", label, replaces: item.confirmation?.at, modelLabel: item.label });
 }
 
 function postUndo({ item, own }, label) {
-  const answer = session.outbox.findLast(({ id, kind }) => id === item.id && kind === "answer");
+  const answer = session.outbox.findLast(isAnswerTo(versionOf(item)));
   const isUnsent = answer && !answer.isOnTheWay && !answer.mayBeDone;
   if (isUnsent) session.outbox.splice(session.outbox.indexOf(answer), 1);
-  else post({ kind: "undo", id: item.id, label, own: answer ? null : own });
+  else post(item, { kind: "undo", label, own: answer ? null : own });
 }
 
 // Sends messages about different photos at the same time.
@@ -46,34 +55,34 @@ function sendMessages() {
 async function send(message) {
   message.isOnTheWay = true;
   saveSession();
-  await (message.kind === "answer" ? sendAnswer(message) : sendUndo(message));
-  session.outbox.splice(session.outbox.indexOf(message), 1);
-  saveSession();
+  try {
+    await (message.kind === "answer" ? sendAnswer(message) : sendUndo(message));
+    session.outbox.splice(session.outbox.indexOf(message), 1);
+  } finally { // after an exception, it is sent again
+    Object.assign(message, { isOnTheWay: false, mayBeDone: true });
+    saveSession();
+  }
   showCounts();
   sendMessages();
 }
 
 const confirmationPath = ({ id }) => `/confirmations/${encodeId(id)}`;
 
-// Stores an answer, unless somebody has answered since this desk read the photo. A record can also change without an
-// answer, for example when a new model classifies the photo: then the answer is sent again.
+// Stores an answer, unless the photo is another one than this desk has shown, or somebody has answered since. A record
+// can also change without that, for example when a new model classifies the photo: then the answer is sent again.
 async function sendAnswer(message) {
-  let headers = { "If-None-Match": "*" };
-  let mustRead = message.replaces !== null;
   for (let attempt = 1; ; attempt += 1) {
-    if (mustRead) {
-      const seen = await readPhoto(message.id);
-      if (seen.status !== 200) return reject(message, seen);
-      const { confirmation } = seen.content;
-      if (isOwnAnswer(message, confirmation)) return keepOwn(message, seen);
-      if (confirmation && confirmation.at !== message.replaces) return discard(message, confirmation);
-      headers = { "If-Match": seen.etag };
-    }
-    const sent = await request("answers", "PUT", confirmationPath(message), { body: { label: message.label }, headers });
+    const seen = await readPhoto("answers", message.id);
+    if (seen.status !== 200) return reject(message, seen);
+    if (versionOf(seen.content) !== message.version) return discardReplaced(message, seen.content);
+    const { confirmation } = seen.content;
+    if (isOwnAnswer(message, confirmation)) return keepOwn(message, seen);
+    if (confirmation && confirmation.at !== message.replaces) return discard(message, confirmation);
+    const content = { body: { label: message.label }, headers: { "If-Match": seen.etag } };
+    const sent = await request("answers", "PUT", confirmationPath(message), isConfirmedPhoto, content);
     message.mayBeDone ||= sent.mayBeDone;
     if (sent.status === 200) return keepOwn(message, sent);
     if (sent.status !== 412 || attempt === MAX_CONFLICTS) return reject(message, sent);
-    mustRead = true;
   }
 }
 
@@ -84,16 +93,16 @@ const isOwnAnswer = ({ mayBeDone, label }, confirmation) => mayBeDone && confirm
 // Keeps what Undo needs, so that it takes back this answer and no later one.
 function keepOwn(message, { content, etag }) {
   const own = { at: content.confirmation.at, etag };
-  const undoMessage = session.outbox.find(({ id, kind }) => id === message.id && kind === "undo");
+  const undoMessage = session.outbox.find(isUndoOf(message.version));
   if (undoMessage) undoMessage.own = own;
-  const entry = entries.get(message.id);
+  const entry = entryOf(message);
   if (entry) entry.own = own;
-  storedAt.set(message.id, Date.now());
+  storedAt.set(message.version, Date.now());
 }
 
 // Corrects the counts for an answer that was not stored. There is nothing to undo then.
 function uncount(message) {
-  const undoIndex = session.outbox.findIndex(({ id, kind }) => id === message.id && kind === "undo");
+  const undoIndex = session.outbox.findIndex(isUndoOf(message.version));
   if (undoIndex >= 0) session.outbox.splice(undoIndex, 1);
   else count(message.modelLabel, message.label, -1);
 }
@@ -103,7 +112,7 @@ const personOf = ({ by }) => (by === "seller" ? "the seller" : "somebody else");
 function discard(message, confirmation) {
   const who = personOf(confirmation);
   uncount(message);
-  setGone(entries.get(message.id), `Answered by ${who}`);
+  setGone(entryOf(message), `Answered by ${who}`);
   const text = `Answered by ${who}: ${nameOf(confirmation.label)}. Your answer was not needed.`;
   if (confirmation.by === "seller") return notify(text);
   showOtherPhotos(text);
@@ -111,10 +120,24 @@ function discard(message, confirmation) {
   return undefined;
 }
 
+function discardReplaced(message, photo) {
+  uncount(message);
+  notify("The photo was replaced. Your answer was not stored.");
+  showReplaced(message, photo);
+}
+
+function showReplaced(message, photo) {
+  const entry = entryOf(message);
+  if (!entry) return;
+  replaceEntry(entry, photo, Date.now() + 1000 * SETTLED_SECONDS);
+  if (!shown.some(isOpen)) goToNextScreen();
+  showCounts();
+}
+
 function reject(message, { status, content }) {
   uncount(message);
   notify(status === 404 ? "The photo has been removed." : `An answer was refused: ${content?.error?.message ?? status}`);
-  setGone(entries.get(message.id), status === 404 ? "Removed" : "Refused");
+  setGone(entryOf(message), status === 404 ? "Removed" : "Refused");
 }
 
 // Takes an answer back, unless somebody has answered after it.
@@ -122,17 +145,22 @@ async function sendUndo(message) {
   let etag = message.own?.etag;
   for (let attempt = 1; ; attempt += 1) {
     if (!etag) {
-      const seen = await readPhoto(message.id);
-      if (seen.status !== 200) return setGone(entries.get(message.id), "Removed");
+      const seen = await readPhoto("answers", message.id);
+      if (seen.status !== 200) return setGone(entryOf(message), "Removed");
+      if (versionOf(seen.content) !== message.version) {
+        notify("The photo was replaced. There is nothing to take back.");
+        return showReplaced(message, seen.content);
+      }
       if (!isOwnStill(message, seen.content.confirmation)) return showUndone(message, seen.content);
       ({ etag } = seen);
     }
-    const sent = await request("answers", "DELETE", confirmationPath(message), { headers: { "If-Match": etag } });
+    const headers = { "If-Match": etag };
+    const sent = await request("answers", "DELETE", confirmationPath(message), isPhoto, { headers });
     if (sent.status === 200) return showUndone(message, sent.content);
-    if (sent.status === 404) return setGone(entries.get(message.id), "Removed");
+    if (sent.status === 404) return setGone(entryOf(message), "Removed");
     if (sent.status !== 412 || attempt === MAX_CONFLICTS) {
       notify(`The answer could not be taken back: ${sent.content?.error?.message ?? sent.status}`);
-      return setGone(entries.get(message.id), "Not taken back");
+      return setGone(entryOf(message), "Not taken back");
     }
     etag = null;
   }
@@ -145,9 +173,10 @@ function isOwnStill({ own, label }, confirmation) {
 
 // Shows the photo as it is without this tab's answer. What was said about its listing holds again, and somebody may
 // have answered since.
-function showUndone({ id, own }, photo) {
-  storedAt.delete(id);
-  const entry = entries.get(id);
+function showUndone(message, photo) {
+  const { version, own } = message;
+  storedAt.delete(version);
+  const entry = entryOf(message);
   if (!entry || !isOpen(entry)) return undefined;
   const { confirmation } = photo;
   Object.assign(entry, { item: photo, own: null, settledAt: Date.now() + 1000 * SETTLED_SECONDS });

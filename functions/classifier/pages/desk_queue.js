@@ -13,13 +13,16 @@ const RECENT_SECONDS = 120; // a colleague who has answered within this time is 
 const hasPicture = ({ source, status, error }) => source === "s3" && (status !== "FAILED" || error?.code === "internal_error");
 const isDisputed = ({ label, confirmation }) => confirmation?.by === "seller" && confirmation.label !== label;
 const VIEWS = {
-  review: { query: { needs_review: true, confirmed: false }, shows: hasPicture, empty: "Nothing needs review." },
+  review: {
+    query: { needs_review: true, confirmed: false }, shows: (item) => item.needs_review && hasPicture(item),
+    empty: "Nothing needs review.",
+  },
   sellers: {
     query: { confirmed: true, status: "SUCCEEDED" }, shows: (item) => isDisputed(item) && hasPicture(item),
     empty: "No seller disagrees with the model.",
   },
   nopicture: {
-    query: { needs_review: true, confirmed: false }, shows: (item) => !hasPicture(item),
+    query: { needs_review: true, confirmed: false }, shows: (item) => item.needs_review && !hasPicture(item),
     empty: "No photo without a picture needs review.",
   },
 };
@@ -46,6 +49,15 @@ const isOpen = (entry) => entry.state === "open";
 const openEntries = () => [...entries.values()].filter((entry) => isOpen(entry) && VIEWS[view].shows(entry.item));
 const listingOf = ({ item }) => item.batch_id ?? item.id;
 
+// Identifies a photo: an upload to the same id replaces it by another photo.
+const versionOf = ({ id, image }) => `${id} ${image?.etag}`;
+
+// Returns the entry that a message is about, unless another photo has taken its place.
+function entryOf({ id, version }) {
+  const entry = entries.get(id);
+  return entry && versionOf(entry.item) === version ? entry : undefined;
+}
+
 const earliestTime = () => (byId("time").value ? Date.now() - Number(byId("time").value) * 3600_000 : 0);
 const hasFilters = () => Boolean(byId("label").value || byId("time").value);
 
@@ -56,7 +68,7 @@ function isWanted(item) {
 }
 
 // Photos without a picture are in the same list as those with one: the button of the other view shows how many.
-const isOfOtherView = (item) => view === "review" && !hasPicture(item);
+const isOfOtherView = (item) => view === "review" && VIEWS.nopicture.shows(item);
 
 function addItems(items) {
   for (const item of items) if (isWanted(item) || isOfOtherView(item)) addItem(item);
@@ -65,22 +77,30 @@ function addItems(items) {
 // Adds a photo, or opens one again that was answered or removed before. The list may be older than what is known.
 function addItem(item) {
   const known = entries.get(item.id);
-  const isSamePhoto = known?.item.image?.etag === item.image?.etag;
-  const isAnswered = isJustAnswered(item.id) || session.outbox.some(({ id, kind }) => id === item.id && kind === "answer");
-  if (known) {
-    const isUpToDate = isSamePhoto && (isOpen(known) || known.state === "skipped" || isAnswered);
-    if (isUpToDate || shown.includes(known) || Date.now() < known.settledAt) return;
-    if (!isSamePhoto) forgetPicture(known);
-  }
-  const state = isAnswered ? "answered" : session.skipped.includes(item.id) ? "skipped" : "open";
-  entries.set(item.id, Object.assign(known ?? { picture: null }, { item, state, own: null, settledAt: 0 }));
+  if (known && Date.now() < known.settledAt) return;
+  const isReplaced = known && versionOf(known.item) !== versionOf(item);
+  const isUpToDate = known && (isOpen(known) || known.state === "skipped" || isAnswered(item));
+  if (isReplaced) replaceEntry(known, item, 0);
+  else if (!isUpToDate && !shown.includes(known)) setEntry(known ?? { picture: null }, item, 0);
+}
+
+function setEntry(entry, item, settledAt) {
+  const state = isAnswered(item) ? "answered" : session.skipped.includes(versionOf(item)) ? "skipped" : "open";
+  entries.set(item.id, Object.assign(entry, { item, state, own: null, settledAt }));
   upcoming = null;
+}
+
+// Takes the photo of an entry out of the queue, and adds the one that was uploaded to its id since.
+function replaceEntry(entry, item, settledAt) {
+  setGone(entry, "The photo was replaced");
+  if (isWanted(item) || isOfOtherView(item)) setEntry({ picture: null }, item, settledAt);
 }
 
 function setGone(entry, reason) {
   if (!entry) return;
   Object.assign(entry, { state: "gone", reason, settledAt: Date.now() + 1000 * SETTLED_SECONDS });
   selected.delete(entry);
+  forgetPicture(entry);
   upcoming = null;
   paint(entry);
   if (entry === current) showPanel();
@@ -125,15 +145,26 @@ async function load() {
   if (isLoading || cursor === null) return;
   isLoading = true;
   const ofVisit = visit;
-  const began = Date.now();
   if (shown.length === 0) showState();
+  try {
+    await loadPages(ofVisit);
+  } finally {
+    if (ofVisit === visit) isLoading = false;
+  }
+  if (ofVisit !== visit) return;
+  if (shown.some(isOpen)) fetchPictures();
+  else drawNextScreen();
+}
+
+async function loadPages(ofVisit) {
+  const began = Date.now();
   for (let pages = 0; cursor !== null && pages < MAX_PAGES && openEntries().length < ENOUGH; pages += 1) {
-    const { status, content } = await request("list", "GET", listPath(cursor));
+    const { status, content } = await request("list", "GET", listPath(cursor), isPage);
     if (ofVisit !== visit) return;
     if (status !== 200) {
       notify(content?.error?.message ?? "The list could not be read.");
       cursor = null;
-      break;
+      return;
     }
     addItems(content.items);
     const isTooOld = content.items.length > 0 && Date.parse(content.items.at(-1).created_at) < earliestTime();
@@ -141,9 +172,6 @@ async function load() {
     showCounts();
     if (!shown.some(isOpen) && Date.now() - began > 1000 * FIRST_SECONDS) drawNextScreen();
   }
-  isLoading = false;
-  if (shown.some(isOpen)) fetchPictures();
-  else drawNextScreen();
 }
 
 async function check() {
@@ -152,15 +180,18 @@ async function check() {
   if (document.hidden || isLoading || isChecking || keyPromise || troubles.size) return;
   isChecking = true;
   checkedAt = Date.now();
-  await checkPage();
-  isChecking = false;
+  try {
+    await checkPage();
+  } finally {
+    isChecking = false;
+  }
 }
 
 // Reads one page of the list, and finds what others have answered since, and new photos.
 async function checkPage() {
   const ofVisit = visit;
   const began = Date.now();
-  const { status, content } = await request("list", "GET", listPath(checked.cursor));
+  const { status, content } = await request("list", "GET", listPath(checked.cursor), isPage);
   if (ofVisit !== visit || status !== 200) {
     checked = FROM_THE_TOP;
     return;
@@ -183,8 +214,8 @@ async function removeMissing(missing) {
   const text = `Somebody else has answered or removed ${countedPhotos(missing.length)}.`;
   if (missing.some((entry) => shown.includes(entry))) notify(text);
   if (orderSeed !== null) return;
-  const { content } = await request("list", "GET", `/classifications/${encodeId(missing[0].item.id)}`);
-  if (content?.confirmation?.by === "shop") showOtherPhotos(text);
+  const { content } = await readPhoto("list", missing[0].item.id);
+  if (content.confirmation?.by === "shop") showOtherPhotos(text);
 }
 
 // Takes other photos onto the screen than the colleague has. The current and the selected photos stay: this desk's
@@ -202,8 +233,8 @@ function showOtherPhotos(text) {
 
 // Looks whether a colleague is at work, before the first photo is shown.
 async function findColleagues() {
-  const { status, content } = await request("list", "GET", `/classifications?confirmed=true&limit=${PAGE_SIZE}`);
-  const isRecent = ({ id, confirmation: { by, at } }) => by === "shop" && !session.mine.includes(id)
-    && Math.abs(Date.now() - Date.parse(at)) < 1000 * RECENT_SECONDS;
+  const { status, content } = await request("list", "GET", `/classifications?confirmed=true&limit=${PAGE_SIZE}`, isPage);
+  const isRecent = ({ id, confirmation }) => confirmation?.by === "shop" && !session.mine.includes(id)
+    && Math.abs(Date.now() - Date.parse(confirmation.at)) < 1000 * RECENT_SECONDS;
   if (status === 200 && content.items.some(isRecent)) orderSeed = String(Math.random());
 }

@@ -13,14 +13,30 @@ let backoffUntil = 0; // the desk pauses by itself
 const troubles = new Map(); // what does not work, to a sentence
 addEventListener("online", () => { backoffUntil = 0; });
 
-// Repeats a request until the service answers it. `mayBeDone` tells whether an attempt without an answer may have had
-// its effect. `tries` limits the attempts that end with a fault of the service.
-async function request(what, method, path, { body, headers = {}, tries = Infinity } = {}) {
+// Tell what the content of an answer is, as far as the desk reads it.
+const isText = (value) => typeof value === "string";
+const isTextOrNull = (value) => value === null || isText(value);
+const isPicture = (content) => content instanceof Blob;
+const isModel = (content) => Array.isArray(content?.labels) && content.labels.every(isText)
+  && content.categories instanceof Object;
+const isPrediction = (value) => isText(value?.label) && typeof value.score === "number";
+const isConfirmation = (value) => isText(value?.at) && isText(value.by) && isTextOrNull(value.label);
+const isPhoto = (content) => isText(content?.id) && isTextOrNull(content.label) && isText(content.created_at)
+  && Array.isArray(content.predictions) && content.predictions.every(isPrediction)
+  && (content.confirmation === null || isConfirmation(content.confirmation));
+const isConfirmedPhoto = (content) => isPhoto(content) && content.confirmation !== null;
+const isPage = (content) => Array.isArray(content?.items) && content.items.every(isPhoto)
+  && isTextOrNull(content.next_cursor);
+
+// Repeats a request until the service answers it. `fits` tells whether the content of a 200 answer is what the desk
+// needs. `mayBeDone` tells whether an attempt without an answer may have had its effect. `tries` limits the attempts
+// that end with a fault of the service.
+async function request(what, method, path, fits, { body, headers = {}, tries = Infinity } = {}) {
   let mayBeDone = false;
   for (let attempt = 1; ; attempt += 1) {
     await pause();
     const key = sessionStorage.getItem("desk-key");
-    const { status, content, etag, wait } = await attemptOnce(method, path, key, body, headers);
+    const { status, content, etag, wait, isForeign } = await attemptOnce(method, path, key, body, headers, fits);
     if (status === 401 || status === 403) {
       if (key === sessionStorage.getItem("desk-key")) await askForKey(key !== null);
       continue;
@@ -35,7 +51,7 @@ async function request(what, method, path, { body, headers = {}, tries = Infinit
     const until = Date.now() + 1000 * seconds;
     if (wait === undefined) backoffUntil = Math.max(backoffUntil, until);
     else pausedUntil = Math.max(pausedUntil, until);
-    setTrouble(what, describeTrouble(status, Math.ceil(seconds)));
+    setTrouble(what, describeTrouble(status, Math.ceil(seconds), isForeign));
   }
 }
 
@@ -47,19 +63,25 @@ async function pause() {
   }
 }
 
-async function attemptOnce(method, path, key, body, headers) {
+async function attemptOnce(method, path, key, body, headers, fits) {
   try {
     const response = await fetch(api + path, {
       method, body: body && JSON.stringify(body), signal: AbortSignal.timeout(1000 * TIMEOUT_SECONDS),
       headers: { ...headers, ...(key && { "x-api-key": key }), ...(body && { "Content-Type": "application/json" }) },
     });
-    const isPicture = response.headers.get("Content-Type") === "image/jpeg";
-    const content = isPicture ? await response.blob() : readJson(await response.text());
     const { status, headers: received } = response;
+    const content = received.get("Content-Type") === "image/jpeg" ? await response.blob() : readJson(await response.text());
+    if (!isOfService(status, content, fits)) return { status: 0, isForeign: true };
     return { status, content, etag: received.get("ETag"), wait: secondsToWait(received.get("Retry-After")) };
   } catch {
     return { status: 0 }; // no answer, or half of one
   }
+}
+
+// Tells whether the service has sent this answer. A proxy or a login page can answer in its place, with any status.
+function isOfService(status, content, fits) {
+  if (status === 200) return fits(content);
+  return [401, 403, 429].includes(status) || status >= 500 || isText(content?.error?.code);
 }
 
 function readJson(text) {
@@ -76,8 +98,9 @@ function secondsToWait(header) { // RFC 9110, section 10.2.3: seconds or a date
   return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
 }
 
-function describeTrouble(status, seconds) {
+function describeTrouble(status, seconds, isForeign) {
   const kept = session.outbox.length ? " Your answers are kept, and sent as soon as possible." : "";
+  if (isForeign) return `The desk got an answer that is not from the service, perhaps a login page. It tries again.${kept}`;
   if (!status) return `${navigator.onLine ? "The service cannot be reached." : "You are offline."}${kept}`;
   if (seconds > 60) {
     const time = new Date(Date.now() + 1000 * seconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
@@ -118,4 +141,4 @@ function askForKey(isRejected) {
 
 // Browsers resolve `..` in paths: ids with such parts get encoded slashes.
 const encodeId = (id) => id.split("/").map(encodeURIComponent).join(/(^|\/)\.\.?(\/|$)/.test(id) ? "%2F" : "/");
-const readPhoto = (id) => request("answers", "GET", `/classifications/${encodeId(id)}`);
+const readPhoto = (what, id) => request(what, "GET", `/classifications/${encodeId(id)}`, isPhoto);
