@@ -126,6 +126,7 @@ def load_model(folder: Path, record: TrainingRecord, calibration: Calibration) -
         **asdict(calibration),
         sha256="",
         metrics={},
+        categories={},
     )
     return Model(folder, description)
 
