@@ -503,6 +503,22 @@ def test_sellers_who_disagree_with_the_model(desk: Desk, open_desk: Callable[...
     expect(page.locator("#state")).to_contain_text("No seller disagrees with the model.")
 
 
+def test_a_listing_whose_seller_agrees_on_one_photo_is_not_disputed(desk: Desk, open_desk: Callable[..., Page]) -> None:
+    """The model does not know care labels: what it says of them does not matter if a photo of the piece agrees."""
+    desk.add("a/front.jpg", kind="pants")
+    (care,) = desk.add("a/care.jpg", kind="t-shirt")
+    (other,) = desk.add("b/front.jpg", kind="pants")
+    assert desk.read(care)["label"] == "t-shirt"
+    desk.confirm_as_seller(care, "pants")
+    desk.confirm_as_seller(other, "skirt")
+    page = open_desk()
+
+    page.get_by_role("button", name="Sellers disagree").click()
+
+    expect(tiles(page)).to_have_count(1)
+    expect(tiles(page)).to_contain_text("Seller: Skirt")
+
+
 def test_the_search_for_sellers_who_disagree_stops_after_ten_pages(open_desk: Callable[..., Page]) -> None:
     """A list can be as long as the shop is old. A button searches further back."""
     page = open_desk(intercepts=True)

@@ -11,7 +11,18 @@ const FIRST_SECONDS = 1.5; // a slow list is shown before it is complete
 const RECENT_SECONDS = 120; // a colleague who has answered within this time is at work
 
 const hasPicture = ({ source, status, error }) => source === "s3" && (status !== "FAILED" || error?.code === "internal_error");
-const isDisputed = ({ label, confirmation }) => confirmation?.by === "seller" && confirmation.label !== label;
+
+// A seller's answer about a whole listing is on all of its photos. If the model agrees on one of them, the others are its
+// care label, for example, and nobody has to decide between seller and model.
+const agreedAnswers = new Set();
+const answerOf = ({ id, batch_id: batchId, confirmation }) => `${batchId ?? id} ${confirmation.at}`;
+const isSellers = ({ confirmation }) => confirmation?.by === "seller";
+const isDisputed = (item) => isSellers(item) && item.confirmation.label !== item.label && !agreedAnswers.has(answerOf(item));
+function noteAgreements(items) {
+  for (const item of items) if (isSellers(item) && item.confirmation.label === item.label) agreedAnswers.add(answerOf(item));
+  upcoming = null;
+}
+
 const VIEWS = {
   review: {
     query: { needs_review: true, confirmed: false }, shows: (item) => item.needs_review && hasPicture(item),
@@ -71,6 +82,7 @@ function isWanted(item) {
 const isOfOtherView = (item) => view === "review" && VIEWS.nopicture.shows(item);
 
 function addItems(items) {
+  noteAgreements(items);
   for (const item of items) if (isWanted(item) || isOfOtherView(item)) addItem(item);
 }
 
@@ -196,6 +208,7 @@ async function checkPage() {
     checked = FROM_THE_TOP;
     return;
   }
+  noteAgreements(content.items);
   const below = content.next_cursor ? content.items.at(-1)?.created_at ?? "~" : "";
   const present = new Set(content.items.filter((item) => VIEWS[view].shows(item)).map((item) => item.id));
   const isMissing = ({ item, settledAt }) => item.created_at < checked.above && item.created_at > below
