@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, FilePayload, Locator, Page, Request, Route, expect
 
 from tests.support.drawings import care_label, encoded, garment, photo
 from tests.support.local_system import System, wait_until
@@ -166,10 +166,10 @@ def test_a_seller_gets_one_right_category_for_photos_and_a_care_label(
 
     add(page, [piece.fourth])
     expect(page.locator("#progress")).to_have_text("5 photos")
-    order = page.locator(".tile .open").evaluate_all("tiles => tiles.map((tile) => tile.ariaLabel)")
+    order = labels_of_tiles(page)
     page.reload()
     expect(page.locator(".tile img")).to_have_count(5)
-    assert page.locator(".tile .open").evaluate_all("tiles => tiles.map((tile) => tile.ariaLabel)") == order
+    assert labels_of_tiles(page) == order
     verdict(page, f"We suggest: {piece.name}")
     chip(page, piece.name).click()
 
@@ -187,7 +187,10 @@ def test_the_page_shows_the_category_of_real_photos(
 ) -> None:
     """With `--screenshots`, this draws the pictures of the documentation again."""
     width, scheme = view
-    with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 780}) as context:
+    is_phone = width == 360
+    with browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 780}, has_touch=is_phone, is_mobile=is_phone
+    ) as context:
         page, errors = watched(context)
         page.goto(system.url)
         shirts = [ROOT / "local" / f"{name}.jpg" for name in ("t-shirt", "t-shirt-yellow", "t-shirt-green")]
@@ -198,10 +201,43 @@ def test_the_page_shows_the_category_of_real_photos(
         expect(page.locator(".tile img")).to_have_count(4)
         if request.config.getoption("--screenshots"):
             page.mouse.move(0, 0)
-            page.screenshot(path=ROOT / "docs" / "screenshots" / f"seller-{width}-{scheme}.png", full_page=True)
+            # `full_page` would end the emulation of the phone.
+            page.set_viewport_size({"width": width, "height": page.evaluate("document.body.scrollHeight")})
+            page.screenshot(path=ROOT / "docs" / "screenshots" / f"seller-{width}-{scheme}.png")
             if (width, scheme) == (1280, "light"):
-                page.screenshot(path=ROOT / "docs" / "page.png", full_page=True)
+                page.screenshot(path=ROOT / "docs" / "page.png")
         assert errors == []
+
+
+def labels_of_tiles(page: Page) -> Any:
+    return page.locator(".tile .open").evaluate_all("tiles => tiles.map((tile) => tile.ariaLabel)")
+
+
+def test_another_device_shows_the_photos_in_the_order_in_which_they_were_added(
+    page: Page, browser: Browser, photos: Path
+) -> None:
+    names = ["front", "back", "side", "collar", "again"]
+    add(page, files(photos, **{name: photo("pants", (300 + number, 400)) for number, name in enumerate(names)}))
+    verdict(page, "We suggest: Pants")
+
+    with browser.new_context() as other:
+        phone, errors = watched(other)
+        phone.goto(page.url)
+        expect(phone.locator(".tile")).to_have_count(5)
+        assert labels_of_tiles(phone) == labels_of_tiles(page)
+        assert [label.split(", ")[1] for label in labels_of_tiles(phone)] == [f"{name}.jpg" for name in names]
+        assert errors == []
+
+
+def test_another_device_shows_a_removal_soon(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants"), side=photo("pants", (300, 400))))
+    verdict(page, "We suggest: Pants")
+    page.wait_for_timeout(18_000)
+
+    address = f"{system.url}/classifications/{link_fields(page)['listing']}/side.jpg"
+    requests.delete(address, timeout=30).raise_for_status()
+
+    expect(page.locator(".tile")).to_have_count(1, timeout=8_000)
 
 
 def test_another_device_shows_the_same_listing(page: Page, browser: Browser, photos: Path) -> None:
@@ -253,6 +289,43 @@ def test_a_removal_is_not_lost_when_the_page_is_left(page: Page, system: System,
     wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 1)
 
 
+def test_a_removed_photo_does_not_come_back_with_the_page(page: Page, system: System, shop: str, photos: Path) -> None:
+    """After "Back", the browser would take an old answer from its cache."""
+    add(page, files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400))))
+    verdict(page, "We suggest: T-shirt")
+    page.reload()
+    verdict(page, "We suggest: T-shirt")
+
+    page.get_by_role("button", name="Remove back.jpg").click()
+    batch = link_fields(page)["listing"]
+    page.goto(shop)
+    wait_until(lambda: system.get(f"/batches/{batch}").json()["total"], lambda total: total == 1)
+    with page.expect_request("**/batches/*") as asked:
+        page.go_back()
+
+    assert asked.value.all_headers()["cache-control"] == "no-cache"
+    expect(page.locator("#progress")).to_have_text("1 photo", timeout=2_000)
+    expect(page.locator(".tile")).to_have_count(1)
+
+
+def test_the_right_photo_is_removed_if_its_id_looks_like_another_path(page: Page, system: System, photos: Path) -> None:
+    """Browsers resolve `.` and `..` in the path of an address."""
+    add(page, files(photos, front=photo("t-shirt")))
+    verdict(page, "We suggest: T-shirt")
+    batch = link_fields(page)["listing"]
+    others = [f"{batch}/./front.jpg", f"{batch}/a/../front.jpg"]
+    for other in others:
+        system.upload(other, photo("t-shirt", (300, 400)))
+    expect(page.locator(".tile[data-state=ready] img")).to_have_count(3)
+
+    for other in others:
+        page.get_by_role("button", name=f"Remove {other.removeprefix(f'{batch}/')}", exact=True).click()
+
+    wait_until(
+        lambda: [item["id"] for item in listing_of(page, system)["items"]], lambda ids: ids == [f"{batch}/front.jpg"]
+    )
+
+
 def test_a_photo_can_have_the_name_of_a_removed_one(page: Page, system: System, photos: Path) -> None:
     """Some phones call each photo `image.jpg`."""
     add(page, files(photos, image=photo("t-shirt"), back=photo("t-shirt", (300, 400))))
@@ -300,6 +373,61 @@ def test_an_answer_can_be_changed_and_the_change_undone(page: Page, system: Syst
     assert listing_of(page, system)["confirmation"]["label"] == "pants"
 
 
+def shop_says(page: Page, system: System, label: str) -> None:
+    address = f"{system.url}/batches/{link_fields(page)['listing']}/confirmation"
+    requests.put(address, json={"label": label}, timeout=30).raise_for_status()
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "not seen"])
+def test_an_answer_of_the_shop_is_not_undone(page: Page, system: System, photos: Path, is_seen: bool) -> None:  # noqa: FBT001
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    undo = page.get_by_role("button", name="Undo")
+    expect(undo).to_be_visible()
+
+    shop_says(page, system, "dress")
+    if not is_seen:
+        undo.click()
+
+    expect(page.locator("#verdict")).to_have_text("The shop chose: Dress")
+    expect(undo).to_be_hidden()
+    assert listing_of(page, system)["confirmation"]["label"] == "dress"
+
+
+def test_an_answer_does_not_replace_one_that_the_seller_has_not_seen(page: Page, system: System, photos: Path) -> None:
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+
+    shop_says(page, system, "dress")
+    chip(page, "Pants").click()
+
+    expect(page.locator("#verdict")).to_have_text("The shop chose: Dress")
+    expect(page.get_by_role("alert")).to_have_text(
+        "Your answer was not saved. Somebody else has answered in the meantime."
+    )
+    page.get_by_role("button", name="Change").click()
+    chip(page, "Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    assert listing_of(page, system)["confirmation"]["label"] == "pants"
+
+
+def test_an_answer_is_saved_while_photos_arrive(page: Page, system: System, photos: Path) -> None:
+    """Each of them changes the listing that the page has read."""
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Pants").click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    page.get_by_role("button", name="Change").click()
+
+    system.upload(f"{link_fields(page)['listing']}/other.jpg", photo("pants", (300, 400)))
+    chip(page, "Shorts").click()
+
+    expect(page.locator("#verdict")).to_have_text("Done: Shorts")
+    expect(page.get_by_role("button", name="Undo: back to Pants")).to_be_visible()
+
+
 def test_the_first_answer_can_be_undone(page: Page, system: System, photos: Path) -> None:
     add(page, files(photos, front=photo("pants")))
     verdict(page, "We suggest: Pants")
@@ -323,6 +451,26 @@ def test_a_seller_can_say_that_none_of_the_categories_fits(page: Page, system: S
 
     expect(page.locator("#verdict")).to_have_text("Done: none of the categories")
     assert listing_of(page, system)["confirmation"]["label"] is None
+
+
+def test_a_listing_without_photos_is_not_done(context: BrowserContext, listing: "Listing", photos: Path) -> None:
+    page, errors = watched(context)
+    page.goto(listing.link(**{"return": f"{SHOP}/next"}))
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Pants").click()
+    way_on = page.get_by_role("link", name="Continue to shop.example")
+    expect(way_on).to_be_visible()
+
+    page.get_by_role("button", name="Remove front.jpg").click()
+
+    expect(page.locator("#verdict")).to_have_text("Saved: Pants")
+    expect(page.locator("#advice")).to_have_text("At least one photo is missing. Please add one.")
+    expect(way_on).to_be_hidden()
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    expect(way_on).to_be_visible()
+    assert errors == []
 
 
 def test_people_read_the_names_of_categories(page: Page, system: System, photos: Path) -> None:
@@ -355,15 +503,31 @@ def test_files_that_are_no_photos_have_a_reason(page: Page, photos: Path) -> Non
     add(page, [*paths, photos / "letter.pdf", photos / "large.png"])
 
     problems = page.get_by_role("list", name="Problems")
-    expect(problems).to_contain_text("text.jpg is not a photo that we can read")
+    expect(problems).to_contain_text("text.jpg cannot be used: its content is not a photo that we can read.")
     expect(problems).to_contain_text("cut.jpg is damaged or incomplete")
-    expect(problems).to_contain_text("none.jpg is empty")
-    expect(problems).to_contain_text("letter.pdf is not a photo that we can read")
-    expect(problems).to_contain_text("large.png is larger than 25 MB")
+    refused = page.get_by_role("group", name="Files that were not added")
+    expect(refused).to_contain_text("none.jpg is empty. Choose another file.")
+    expect(refused).to_contain_text("letter.pdf is not a photo.")
+    expect(refused).to_contain_text("large.png is larger than 25 MB. Make it smaller, and add it again.")
     verdict(page, "We suggest: T-shirt")
     assert len(sent) == 3
     problems.get_by_role("button", name="Remove text.jpg").click()
-    expect(problems.get_by_role("listitem")).to_have_count(4)
+    expect(problems.get_by_role("listitem")).to_have_count(1)
+    refused.get_by_role("button", name="OK").click()
+    expect(refused).to_be_hidden()
+
+
+def test_files_with_the_same_problem_share_a_sentence(page: Page) -> None:
+    names = ["a.pdf", "b.mp4", "c.txt", "d.doc", "e.pdf"]
+    sent = [FilePayload(name=name, mimeType="text/plain", buffer=b"text") for name in names]
+    page.locator("#files").set_input_files([*sent, FilePayload(name="none.jpg", mimeType="image/jpeg", buffer=b"")])
+
+    refused = page.get_by_role("group", name="Files that were not added")
+    expect(refused.locator("p").first).to_have_text(
+        "a.pdf, b.mp4, c.txt and 2 others are not photos. JPEG, PNG and HEIC work, for example."
+    )
+    expect(refused.locator("p").last).to_have_text("none.jpg is empty. Choose another file.")
+    expect(page.get_by_role("button", name="OK")).to_have_count(1)
 
 
 def test_without_any_readable_photo_the_seller_chooses(page: Page, system: System, photos: Path) -> None:
@@ -372,7 +536,8 @@ def test_without_any_readable_photo_the_seller_chooses(page: Page, system: Syste
     expect(page.locator("#verdict")).to_have_text("Which category fits?")
     chip(page, "Jacket or coat").click()
 
-    expect(page.locator("#verdict")).to_have_text("Done: Jacket or coat")
+    expect(page.locator("#verdict")).to_have_text("Saved: Jacket or coat")
+    expect(page.locator("#advice")).to_have_text("At least one photo is missing. Please add one.")
     assert listing_of(page, system)["confirmation"]["label"] == "outwear"
 
 
@@ -411,6 +576,7 @@ def test_the_large_view_walks_through_the_photos_and_chooses_the_cover(page: Pag
     page.keyboard.press("ArrowRight")
     large = page.get_by_role("dialog")
     expect(large).to_contain_text("Photo 2 of 2")
+    expect(large.get_by_role("button", name="Next photo")).to_be_disabled()
     expect(large.get_by_role("img", name="Photo 2, back.jpg")).to_have_js_property("naturalWidth", 300)
     large.get_by_role("button", name="Make it the cover").click()
     page.keyboard.press("Escape")
@@ -420,7 +586,271 @@ def test_the_large_view_walks_through_the_photos_and_chooses_the_cover(page: Pag
     expect(page.get_by_role("button", name=re.compile(r"Photo \d, back.jpg, cover"))).to_be_visible()
 
 
+# Fingers.
+
+
+@pytest.fixture
+def phone(browser: Browser, system: System) -> Iterator[Page]:
+    """Open the seller's page on a phone."""
+    view: Any = {"width": 360, "height": 780}
+    with browser.new_context(viewport=view, has_touch=True, is_mobile=True) as context:
+        page, errors = watched(context)
+        page.goto(system.url)
+        yield page
+        assert errors == []
+
+
+def tap_twice(page: Page, control: Locator) -> None:
+    """Tap the place where the control is, once it takes taps, and again at once."""
+    control.scroll_into_view_if_needed()
+    control.click(trial=True)
+    box = control.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.touchscreen.tap(x, y)
+    page.wait_for_timeout(150)
+    page.touchscreen.tap(x, y)
+
+
+def test_a_second_tap_hits_no_control_that_has_come_under_the_finger(phone: Page, system: System, photos: Path) -> None:
+    names = ["front", "back", "side", "hem"]
+    add(phone, files(photos, **{name: photo("pants", (300 + 10 * number, 400)) for number, name in enumerate(names)}))
+    verdict(phone, "We suggest: Pants")
+    large = phone.get_by_role("dialog")
+
+    tap_twice(phone, phone.get_by_role("button", name="Photo 2, back.jpg"))
+    expect(large).to_contain_text("Photo 2 of 4")
+    tap_twice(phone, large.get_by_role("button", name="Make it the cover"))
+    expect(large.get_by_role("button", name="This is the cover")).to_be_disabled()
+    tap_twice(phone, large.get_by_role("button", name="Close"))
+    expect(large).to_be_hidden()
+    tap_twice(phone, phone.get_by_role("button", name="Remove front.jpg"))
+    expect(phone.locator(".tile")).to_have_count(3)
+    phone.get_by_role("button", name="Undo").click()
+    expect(phone.locator(".tile")).to_have_count(4)
+    tap_twice(phone, chip(phone, "Pants"))
+    expect(phone.locator("#verdict")).to_have_text("Done: Pants")
+    tap_twice(phone, phone.get_by_role("button", name="Change"))
+    expect(phone.locator("#verdict")).to_have_text("Choose another category")
+
+    phone.wait_for_timeout(1000)
+    expect(phone.locator(".tile")).to_have_count(4)
+    assert link_fields(phone)["cover"] == "back.jpg"
+    assert listing_of(phone, system)["confirmation"]["label"] == "pants"
+
+
+def test_the_buttons_of_the_large_view_keep_their_places(phone: Page, photos: Path) -> None:
+    add(phone, files(photos, wide=photo("pants", (600, 200)), high=photo("pants", (200, 600))))
+    verdict(phone, "We suggest: Pants")
+    buttons = phone.get_by_role("dialog").get_by_role("button")
+
+    def places() -> list[Any]:
+        return [button.bounding_box() for button in buttons.all()]
+
+    phone.get_by_role("button", name="Photo 1, wide.jpg, cover").click()
+    expect(phone.get_by_role("img", name="Photo 1, wide.jpg")).to_have_js_property("complete", value=True)
+    before = places()
+    phone.get_by_role("button", name="Next photo").click()
+    expect(phone.get_by_role("img", name="Photo 2, high.jpg")).to_have_js_property("complete", value=True)
+    assert places() == before
+    phone.get_by_role("button", name="Make it the cover").click()
+    assert places() == before
+
+
+def test_a_phone_has_its_camera_for_each_photo(phone: Page, photos: Path) -> None:
+    phone.get_by_role("button", name="Take a photo").wait_for()
+    for name in ("front", "back"):
+        camera = phone.get_by_role("button", name=re.compile("Take a photo|Camera"))
+        with phone.expect_file_chooser() as chooser:
+            camera.click()
+        assert chooser.value.element.get_attribute("capture") == "environment"
+        chooser.value.set_files(files(photos, **{name: photo("pants", (300 + len(name), 400))}))
+        expect(phone.get_by_role("button", name=f"Remove {name}.jpg")).to_be_visible()
+
+    verdict(phone, "We suggest: Pants")
+    expect(phone.get_by_role("button", name="Add photos")).to_be_visible()
+
+
+def test_the_buttons_on_a_phone_are_large_enough_for_fingers(phone: Page, photos: Path) -> None:
+    """44 pixels. The buttons on the pictures have a larger area than they show."""
+    add(phone, files(photos, front=photo("pants"), back=photo("pants", (300, 400)), text=b"text", none=b""))
+    verdict(phone, "We suggest: Pants")
+    phone.get_by_role("button", name="Remove back.jpg").click()
+
+    sizes = {
+        button.inner_text(): button.bounding_box()
+        for button in phone.locator("button:visible:not(.remove, .cover)").all()
+    }
+
+    small = {name for name, box in sizes.items() if not box or min(box["height"], box["width"]) < 44}
+    assert {"Camera", "Copy the link", "OK", "Remove", "Undo"} <= sizes.keys()
+    assert small == set()
+
+
+@pytest.mark.parametrize("root_size", ["100%", "200%"])
+def test_the_page_fits_a_phone_that_enlarges_everything(
+    browser: Browser, listing: "Listing", photos: Path, root_size: str
+) -> None:
+    """A viewport of 180 pixels is a phone with 200 % zoom. 360 pixels with large text are another way to enlarge."""
+    width = 180 if root_size == "100%" else 360
+
+    def check(page: Page) -> None:
+        wide = page.locator("body *").evaluate_all(
+            f"all => all.filter((one) => one.getBoundingClientRect().right > {width}).map((one) => one.outerHTML)"
+        )
+        assert wide == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    with browser.new_context(viewport={"width": width, "height": 390}, has_touch=True) as context:
+        page, errors = watched(context)
+        page.goto(listing.link(**{"return": "https://sell.second-hand-clothes.example:8443/next"}))
+        page.evaluate(f"document.documentElement.style.fontSize = '{root_size}'")
+        page.get_by_role("button", name="Add photos").wait_for()
+        check(page)
+        name = "a_long_name_that_goes_on_and_on"
+        add(page, files(photos, front=photo("pants"), back=photo("pants", (300, 400)), **{name: b"text"}, none=b""))
+        verdict(page, "We suggest: Pants")
+        chip(page, "Something else").click()
+        check(page)
+        page.locator(".tile .open").first.click()
+        check(page)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Remove back.jpg").click()
+        check(page)
+        chip(page, "Pants").click()
+        expect(page.get_by_role("link", name="Continue to")).to_be_visible()
+        check(page)
+        context.set_offline(True)
+        page.get_by_role("button", name="Undo").first.click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        check(page)
+        assert errors == []
+
+
 # Networks.
+
+
+def test_a_photo_whose_announcement_got_no_answer_is_there_once(page: Page, system: System, photos: Path) -> None:
+    """The first one makes the listing, the second one adds to it."""
+    lost: list[str] = []
+
+    def lose_first(route: Route) -> None:
+        if len(lost) % 2:
+            route.continue_()
+        else:
+            route.fetch()
+            route.abort("connectionreset")
+        lost.append(route.request.headers["idempotency-key"])
+
+    page.route("**/uploads", lose_first)
+    front, back = files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)))
+    add(page, [front])
+    verdict(page, "We suggest: T-shirt")
+    add(page, [back])
+    expect(page.locator(".tile[data-state=ready]")).to_have_count(2)
+
+    assert (lost[0], lost[2]) == (lost[1], lost[3])
+    assert lost[0] != lost[2]
+    listing = listing_of(page, system)
+    assert (listing["total"], listing["pending"]) == (2, 0)
+
+
+HTML = "<!doctype html><title>Log in</title>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, HTML), (200, "{}"), (403, HTML), (404, "{}"), (200, "")],
+    ids=lambda value: str(value)[:9],
+)
+def test_an_answer_that_is_not_of_the_service_is_not_believed(
+    context: BrowserContext, system: System, photos: Path, status: int, body: str
+) -> None:
+    """A login page of a hotel's network answers the first request of each kind, and of the bucket."""
+    page, errors = watched(context)
+    asked: dict[str, int] = {}
+
+    def answer_first(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        kind = f"{route.request.method} {re.sub('[0-9a-f]{32}', 'ID', path).removeprefix('/listings')}"
+        asked[kind] = asked.get(kind, 0) + 1
+        is_believed = route.request.method == "DELETE" and body == ""
+        if asked[kind] > 1 or is_believed:
+            route.continue_()
+        else:
+            route.fulfill(
+                status=status, body=body, content_type="text/html", headers={"Access-Control-Allow-Origin": "*"}
+            )
+
+    for url in (BUCKET, re.compile("/(model|uploads|batches|classifications|confirmation)")):
+        page.route(url, answer_first)
+    page.goto(system.url)
+    add(page, files(photos, front=photo("pants"), back=photo("pants", (300, 400))))
+    expect(page.get_by_role("alert")).to_have_text(
+        "Another page answers instead of the shop. Does your network want you to log in? We keep trying."
+    )
+    verdict(page, "We suggest: Pants")
+    page.get_by_role("button", name="Remove back.jpg").click()
+    chip(page, "Pants").click()
+
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    listing = listing_of(page, system)
+    assert (listing["total"], listing["confirmation"]["label"]) == (1, "pants")
+    expected = {"GET /model", "POST /uploads", "POST /photos", "GET /batches/ID", "PUT /batches/ID/confirmation"}
+    assert expected <= asked.keys()
+    assert errors == []
+
+
+def test_an_answer_whose_confirmation_got_lost_is_saved(page: Page, system: System, photos: Path) -> None:
+    lost: list[Route] = []
+
+    def lose_first(route: Route) -> None:
+        if lost:
+            route.continue_()
+            return
+        lost.append(route)
+        route.fetch()
+        route.abort("connectionreset")
+
+    add(page, files(photos, front=photo("pants")))
+    verdict(page, "We suggest: Pants")
+    page.route("**/confirmation", lose_first)
+    chip(page, "Pants").click()
+
+    expect(page.locator("#verdict")).to_have_text("Done: Pants")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    page.get_by_role("button", name="Undo: back to no category yet").click()
+    verdict(page, "We suggest: Pants")
+    assert listing_of(page, system)["confirmation"] is None
+
+
+@pytest.mark.parametrize("unsaved", ["answer", "removal", "photo"])
+def test_the_browser_asks_before_something_unsaved_is_lost(
+    page: Page, context: BrowserContext, photos: Path, unsaved: str
+) -> None:
+    dialogs: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    add(page, files(photos, front=photo("pants"), back=photo("pants", (300, 400))))
+    verdict(page, "We suggest: Pants")
+    chip(page, "Something else").click()
+    context.set_offline(True)
+    if unsaved == "answer":
+        chip(page, "Pants").click()
+        expect(page.locator("#advice")).to_have_text("Not saved yet. Please keep this page open.")
+    elif unsaved == "removal":
+        page.get_by_role("button", name="Remove front.jpg").click()
+        page.get_by_role("button", name="Remove back.jpg").click()
+    else:
+        add(page, files(photos, hem=photo("pants", (350, 400))))
+
+    with page.expect_event("dialog"):
+        page.evaluate("location.reload()")
+    assert dialogs == ["beforeunload"]
 
 
 def test_two_photos_at_a_time_are_sent_and_the_first_ones_first(page: Page, photos: Path) -> None:
@@ -538,7 +968,12 @@ def test_an_upload_that_the_bucket_refuses_can_be_tried_again(page: Page, photos
     expect(problems.get_by_role("listitem")).to_have_count(0)
 
 
-def test_an_answer_waits_for_photos_that_are_being_sent(page: Page, photos: Path) -> None:
+def test_an_answer_waits_for_photos_that_are_being_sent(
+    context: BrowserContext, listing: "Listing", photos: Path
+) -> None:
+    page, _ = watched(context)
+    page.goto(listing.link(**{"return": f"{SHOP}/next"}))
+    way_on = page.get_by_role("link", name="Continue to shop.example")
     front, back = files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)))
     add(page, [front])
     verdict(page, "We suggest: T-shirt")
@@ -551,8 +986,10 @@ def test_an_answer_waits_for_photos_that_are_being_sent(page: Page, photos: Path
 
     expect(page.locator("#verdict")).to_have_text("Saved: T-shirt")
     expect(page.locator("#advice")).to_have_text("Please keep this page open: 1 photo still to send.")
+    expect(way_on).to_be_hidden()
     held[0].continue_()
     expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+    expect(way_on).to_be_visible()
 
 
 def test_the_page_asks_rarely_and_not_at_all_while_it_is_hidden(page: Page, photos: Path) -> None:
@@ -617,7 +1054,7 @@ def test_a_token_that_ends_says_so(page: Page, photos: Path) -> None:
 
     add(page, [back])
 
-    expect(page.get_by_role("heading", name="This link has ended")).to_be_focused()
+    expect(page.get_by_role("heading", name="This link does not work")).to_be_focused()
     expect(page.locator("#closed-text")).to_contain_text("1 photo could not be sent.")
     assert page.get_by_role("button").count() == 0
 
@@ -625,7 +1062,7 @@ def test_a_token_that_ends_says_so(page: Page, photos: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "title"),
     [
-        ("listing=a&token=b", "This link has ended"),
+        ("listing=a&token=b", "This link does not work"),
         ("listing=a", "This link is not complete"),
         ("token=b", "This link is not complete"),
     ],
@@ -655,7 +1092,7 @@ def test_a_return_address_that_is_no_web_address_is_ignored(context: BrowserCont
 
     page.goto(f"{system.url}/#listing=a&token=b&return=javascript:alert(1)")
 
-    expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
+    expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
     assert page.get_by_role("link").count() == 0
 
 
@@ -765,6 +1202,49 @@ def test_the_page_tells_the_shop_s_page_when_the_seller_has_taken_the_answer_bac
     assert reopened == {"type": "listing-reopened", "batch_id": listing.id, "origin": listing.api}
 
 
+def test_the_page_tells_the_shop_s_page_when_no_photo_is_left(
+    context: BrowserContext, shop: str, listing: Listing, photos: Path
+) -> None:
+    outer = open_shop(context, shop, listing.link())
+    page = outer.frame_locator("iframe")
+    page.locator("#files").set_input_files(files(photos, front=photo("t-shirt")))
+    expect(page.locator("#verdict")).to_have_text("We suggest: T-shirt")
+    page.get_by_role("button", name="T-shirt", exact=True).click()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+
+    page.get_by_role("button", name="Remove front.jpg").click()
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
+
+    types = [message["type"] for message in outer.evaluate("messages")]
+    assert types == ["listing-confirmed", "listing-reopened", "listing-confirmed"]
+
+
+def test_the_link_can_be_copied(context: BrowserContext, listing: Listing) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page, errors = watched(context)
+    page.goto(listing.link())
+    expect(page.get_by_label("Another device")).to_contain_text("whoever has it can change this listing")
+
+    page.get_by_role("button", name="Copy the link").click()
+
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    expect(page.get_by_role("textbox")).to_be_hidden()
+    assert errors == []
+
+
+def test_a_frame_that_may_not_copy_shows_the_link(context: BrowserContext, shop: str, listing: Listing) -> None:
+    page = open_shop(context, shop, listing.link()).frame_locator("iframe")
+
+    page.get_by_role("button", name="Copy the link").click()
+
+    field = page.get_by_role("textbox", name="Copy it from here")
+    expect(field).to_have_value(listing.link())
+    expect(field).to_be_focused()
+    assert field.evaluate("field => field.value.slice(field.selectionStart, field.selectionEnd)") == listing.link()
+
+
 def test_the_page_tells_nothing_to_an_origin_that_is_not_that_of_the_return_address(
     context: BrowserContext, shop: str, listing: Listing, photos: Path
 ) -> None:
@@ -842,22 +1322,53 @@ def test_the_page_works_with_the_keyboard_alone(page: Page, system: System, phot
     wait_until(lambda: listing_of(page, system)["total"], lambda total: total == 2)
 
 
-def test_a_screen_reader_is_told_what_happens(page: Page, photos: Path) -> None:
+def listen(page: Page) -> list[str]:
+    """Return a list that gets what screen readers are told."""
     said: list[str] = []
     page.expose_function("hear", keep(said))
     page.evaluate(
         "new MutationObserver(() => hear(document.getElementById('live').textContent))"
         ".observe(document.getElementById('live'), { childList: true })"
     )
+    return said
+
+
+def test_a_screen_reader_is_told_what_happens(page: Page, photos: Path) -> None:
+    said = listen(page)
     add(page, files(photos, front=photo("t-shirt"), text=b"text"))
     verdict(page, "We suggest: T-shirt")
+    expect(page.locator("#advice")).to_have_text("Press it to agree, or choose another.")
+    page.wait_for_timeout(500)
+    assert said[-1].endswith("Press it to agree, or choose another.")
     chip(page, "T-shirt").click()
     expect(page.locator("#verdict")).to_have_text("Done: T-shirt")
     page.wait_for_timeout(500)
 
     heard = " ".join(said)
-    for text in ("2 photos added.", "text.jpg is not a photo", "We suggest: T-shirt.", "Done: T-shirt."):
+    for text in ("2 photos added.", "its content is not a photo", "We suggest: T-shirt.", "Done: T-shirt."):
         assert text in heard
+    expect(page.locator("#live")).to_have_text("")
+
+
+def test_a_screen_reader_hears_a_question_as_one(page: Page, photos: Path) -> None:
+    said = listen(page)
+    add(page, files(photos, care=care_label()))
+
+    verdict(page, "Which category fits best?")
+    page.wait_for_timeout(500)
+    assert "Which category fits best? We cannot tell for certain." in " ".join(said)
+
+
+def test_a_screen_reader_finds_no_old_text_when_the_link_has_ended(page: Page, photos: Path) -> None:
+    front, back = files(photos, front=photo("t-shirt"), back=photo("t-shirt", (300, 400)))
+    add(page, [front])
+    verdict(page, "We suggest: T-shirt")
+    page.route("**/listings/**", answer_with(403))
+    add(page, [back])
+
+    expect(page.get_by_role("heading", name="This link does not work")).to_be_focused()
+    page.wait_for_timeout(400)
+    assert page.locator("#live").inner_text() == ""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -888,7 +1399,7 @@ def test_the_pages_are_accessible_and_fit_the_width(
         is_free.append(True)
         for route in held:
             route.continue_()
-        expect(page.get_by_role("list", name="Problems")).to_contain_text("is not a photo that we can read")
+        expect(page.get_by_role("list", name="Problems")).to_contain_text("its content is not a photo")
         verdict(page, "We suggest: T-shirt")
         chip(page, "Something else").click()
         check(page)
@@ -911,7 +1422,7 @@ def test_the_pages_are_accessible_and_fit_the_width(
         page.wait_for_load_state("networkidle")
         check(page)
         page.goto(f"{system.url}/#listing=a&token=b")
-        expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
+        expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
         check(page)
 
 

@@ -9,7 +9,6 @@ const LONGEST_PAUSE_SECONDS = 15; // between two attempts, unless the service as
 
 // What is after `#` goes to no server: the token is neither in logs nor in referrers.
 const link = readLink();
-const earlierOrder = Array.isArray(history.state) ? history.state : []; // the names of the photos
 
 function readLink() {
   const fields = new URLSearchParams(location.hash.slice(1));
@@ -17,11 +16,9 @@ function readLink() {
   return { listing, token, cover, return: webAddress(fields.get("return")) };
 }
 
-// Saves the link, and the order of the photos for a reload of this page: the API knows it to the second only.
-function saveLink(order) {
-  const fields = Object.entries(link).filter(([, value]) => value);
-  const hash = `#${new URLSearchParams(fields)}`;
-  if (location.hash !== hash || String(history.state) !== String(order)) history.replaceState(order, "", hash);
+function saveLink() {
+  const hash = `#${new URLSearchParams(Object.entries(link).filter(([, value]) => value))}`;
+  if (location.hash !== hash) history.replaceState(null, "", hash);
 }
 
 function webAddress(text) {
@@ -41,21 +38,54 @@ class Refusal extends Error {
   }
 }
 
-const isTransient = (error) => !(error instanceof Refusal) || error.status === 429 || error.status >= 500;
-const encodePath = (id) => id.split("/").map(encodeURIComponent).join("/");
+// An answer that is not the API's: of a proxy, or of a network's login page. Its status can be any.
+class ForeignAnswer extends Error {}
 
-async function request(method, path, { content, etag, keepalive = false } = {}) {
-  const headers = {};
-  if (content !== undefined) headers["Content-Type"] = "application/json";
-  if (link.token) headers.Authorization = `Bearer ${link.token}`;
-  if (etag) headers["If-None-Match"] = etag;
-  const body = content === undefined ? undefined : JSON.stringify(content);
-  const signal = AbortSignal.timeout(1000 * REQUEST_SECONDS);
+const isTransient = (error) => !(error instanceof Refusal) || error.status === 429 || error.status >= 500;
+
+// An encoded slash keeps browsers from resolving the segments `.` and `..`.
+const encodeId = (id) => id.split("/").map(encodeURIComponent).join(/(^|\/)\.\.?(\/|$)/.test(id) ? "%2F" : "/");
+
+// Tell what the content of an answer is, as far as the page reads it.
+const isText = (value) => typeof value === "string";
+const isEmpty = (content) => content === null;
+const isPicture = (content) => content instanceof Blob;
+const isModel = (content) => Array.isArray(content?.labels) && content.labels.every(isText)
+  && content.categories instanceof Object;
+const isPhoto = (content) => isText(content?.id) && isText(content.status) && isText(content.created_at);
+const isForm = (content) => isText(content?.id) && isText(content.url) && content.fields instanceof Object;
+const isAnnouncement = (content) => isText(content?.batch_id) && isText(content.token) && Array.isArray(content.items)
+  && content.items.length === 1 && content.items.every(isForm);
+const isListing = (content) => content?.batch_id === link.listing && Array.isArray(content.predictions)
+  && (content.confirmation === null || isText(content.confirmation?.at))
+  && Array.isArray(content.items) && content.items.every(isPhoto);
+
+// Sends a request. `fits` tells whether the content of a successful answer is what the page needs. Answers do not come
+// from the browser's cache: after "Back", it would show an old listing.
+async function request(method, path, fits, { body, headers = {}, keepalive = false, cache = "no-store" } = {}) {
+  const type = body && { "Content-Type": "application/json" };
+  const access = link.token && { Authorization: `Bearer ${link.token}` };
   const url = `${api}${link.token ? "/listings" : ""}${path}`;
-  const response = await fetch(url, { method, headers, body, keepalive, signal });
-  if (response.ok || response.status === 304) return response;
-  const answer = await response.json().catch(() => ({}));
-  throw new Refusal(response.status, answer.error?.message ?? "", Number(response.headers.get("Retry-After")) || 0);
+  const response = await fetch(url, {
+    method, keepalive, cache, body: body && JSON.stringify(body), signal: AbortSignal.timeout(1000 * REQUEST_SECONDS),
+    headers: { ...headers, ...type, ...access },
+  });
+  const { status, headers: received } = response;
+  const content = received.get("Content-Type") === "image/jpeg" ? await response.blob() : readJson(await response.text());
+  if (status === 304 || (response.ok && fits(content))) return { status, headers: received, content };
+  const { code, message = "" } = content?.error ?? {};
+  const isOfService = !response.ok && (isText(code) || status === 429 || status >= 500);
+  if (!isOfService) throw new ForeignAnswer();
+  throw new Refusal(status, message, Number(received.get("Retry-After")) || 0);
+}
+
+// Returns null for an empty text, and undefined for one that is not JSON.
+function readJson(text) {
+  try {
+    return text === "" ? null : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 // Retries an operation until it succeeds or is refused for good. `network.onChange` hears of the trouble meanwhile.
@@ -80,6 +110,9 @@ async function persist(operation) {
 
 function describeTrouble(error, seconds) {
   if (!navigator.onLine) return "You are offline. We go on as soon as you are online again.";
+  if (error instanceof ForeignAnswer) {
+    return "Another page answers instead of the shop. Does your network want you to log in? We keep trying.";
+  }
   if (!(error instanceof Refusal)) return "We cannot reach the shop. We keep trying.";
   if (seconds > 60) {
     const time = new Date(Date.now() + 1000 * seconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
@@ -127,7 +160,9 @@ function postForm(form, file, onProgress, signal) {
     };
     upload.upload.onprogress = ({ loaded, total }) => { watch(); onProgress(loaded / total); };
     upload.onload = () => {
-      if (upload.status < 300) return resolve();
+      if (upload.status === 204) return resolve();
+      const isOfBucket = upload.responseText.includes("<Error>") || upload.status >= 500;
+      if (!isOfBucket) return reject(new ForeignAnswer());
       const isTooLarge = upload.responseText.includes("EntityTooLarge");
       return reject(new Refusal(isTooLarge ? 413 : upload.status, upload.responseText));
     };

@@ -6,17 +6,28 @@ const TYPES = {
 };
 const PROBLEMS = { // by the API's error codes
   image_too_large: "is too large. Please make it smaller, and add it again.",
-  unsupported_image: "is not a photo that we can read. JPEG, PNG and HEIC work, for example.",
+  unsupported_image: "cannot be used: its content is not a photo that we can read. JPEG, PNG and HEIC work, for example.",
   unreadable_image: "is damaged or incomplete. Please take or save it again.",
 };
 const MAX_BYTES = Number(document.querySelector('meta[name="max-bytes"]').content);
+const LIMIT = `${Math.round(MAX_BYTES / 2 ** 20)}\u00a0MB`;
+const REASONS = { // why a file is not sent: of one file, and of several
+  type: ["is not a photo. JPEG, PNG and HEIC work, for example.", "are not photos. JPEG, PNG and HEIC work, for example."],
+  empty: ["is empty. Choose another file.", "are empty. Choose other files."],
+  size: [
+    `is larger than ${LIMIT}. Make it smaller, and add it again.`,
+    `are larger than ${LIMIT}. Make them smaller, and add them again.`,
+  ],
+};
 const MAX_NAME_BYTES = 200; // the API's limit, in UTF-8
 const UPLOADS_AT_ONCE = 2;
 const PICTURE_SIDE = 480; // pixels, as the API's thumbnails have
 const UNDO_SECONDS = 8;
 
 const photos = []; // in the strip's order
+const refusedFiles = []; // that were never sent: { name, reason }
 const removedIds = new Set(); // the listing may have them for another moment
+let removals = 0; // that the API has not answered yet
 
 // Photos. `state` is waiting, sending, checking, ready, failed or missing.
 
@@ -30,7 +41,7 @@ const nameOf = (id) => id.slice(id.indexOf("/") + 1);
 function addPhoto(fields) {
   const photo = {
     id: null, file: null, name: "", state: "waiting", progress: 0, problem: null, picture: null, isRemoved: false,
-    isListed: false, since: Date.now(), abort: new AbortController(), ...fields,
+    isListed: false, createdAt: null, since: Date.now(), abort: new AbortController(), ...fields,
   };
   photos.push(photo);
   return photo;
@@ -44,27 +55,35 @@ function fail(photo, text, canRetry = false) {
 
 function addFiles(files) {
   if (isClosed) return;
-  let added = 0;
-  for (const file of files) {
-    if (inStrip().some((photo) => isSameFile(photo.file, file))) {
-      complain(`${file.name} is here already.`);
-      continue;
-    }
-    const photo = addPhoto({ file, name: file.name || "photo" });
-    added += 1;
-    if (!Object.values(TYPES).includes(contentType(file))) fail(photo, PROBLEMS.unsupported_image);
-    else if (file.size === 0) fail(photo, "is empty. Please add it again.");
-    else if (file.size > MAX_BYTES) fail(photo, `is larger than ${megabytes()}. Please make it smaller, and add it again.`);
-    else drawPreview(photo);
-  }
-  if (added) say(added === 1 ? "1 photo added." : `${added} photos added.`);
+  const isHere = (file) => inStrip().some((photo) => isSameFile(photo.file, file));
+  const doubles = files.filter(isHere);
+  const usable = files.filter((file) => !isHere(file) && !isRefused(file));
+  for (const file of usable) drawPreview(addPhoto({ file, name: file.name || "photo" }));
+  if (doubles.length === 1) complain(`${doubles[0].name} is here already.`);
+  if (doubles.length > 1) complain(`${counted(doubles.length)} are here already.`);
+  if (usable.length) say(`${counted(usable.length)} added.`);
   render();
   sendNext();
 }
 
+// Notes why a file cannot be sent, if there is a reason.
+function isRefused(file) {
+  const name = file.name || "photo";
+  const reason = reasonAgainst(file);
+  const isNoted = refusedFiles.some((other) => other.name === name && other.reason === reason);
+  if (reason && !isNoted) refusedFiles.push({ name, reason });
+  if (reason) say(`${name} ${REASONS[reason][0]}`);
+  return reason !== null;
+}
+
+function reasonAgainst(file) {
+  if (!Object.values(TYPES).includes(contentType(file))) return "type";
+  if (file.size === 0) return "empty";
+  return file.size > MAX_BYTES ? "size" : null;
+}
+
 const isSameFile = (one, other) => ["name", "size", "lastModified"].every((field) => one?.[field] === other[field]);
 const contentType = (file) => TYPES[file.name.split(".").pop().toLowerCase()] ?? file.type;
-const megabytes = () => `${Math.round(MAX_BYTES / 2 ** 20)} MB`;
 
 // Returns a name that the API accepts: without forbidden characters, and shortened before its extension.
 function safeName(name) {
@@ -125,15 +144,17 @@ async function upload(photo, isSecond = false) {
 let announcements = Promise.resolve();
 
 function announce(photo) {
+  const key = crypto.getRandomValues(new Uint32Array(4)).join("-"); // with it, a repetition makes no second photo
+  const headers = { "Idempotency-Key": key };
   const announcement = announcements.then(async () => {
     if (photo.abort.signal.aborted) throw new Refusal(0, "The photo was removed.");
-    const file = { name: safeName(photo.name), content_type: contentType(photo.file) };
-    const { batch_id: batchId, token, items } = await (await call("POST", "/uploads", { content: { files: [file] } })).json();
+    const body = { files: [{ name: safeName(photo.name), content_type: contentType(photo.file) }] };
+    const { content } = await call("POST", "/uploads", isAnnouncement, { body, headers });
     const isNew = !link.token;
-    if (isNew) Object.assign(link, { listing: batchId, token });
-    takeForm(photo, items[0]);
+    if (isNew) Object.assign(link, { listing: content.batch_id, token: content.token });
+    takeForm(photo, content.items[0]);
     if (isNew) poll.start();
-    return items[0];
+    return content.items[0];
   });
   announcements = announcement.catch(() => {});
   return announcement;
@@ -183,7 +204,7 @@ function undoRemoval() {
 }
 
 // Returns a promise that ends when the photo is gone.
-function finishRemoval({ keepalive = false } = {}) {
+function finishRemoval() {
   if (!removal) return null;
   const { photo, timer } = removal;
   clearTimeout(timer);
@@ -192,17 +213,19 @@ function finishRemoval({ keepalive = false } = {}) {
   drop(photo);
   render();
   sendNext();
-  return photo.id ? removeForGood(photo.id, keepalive) : null;
+  return photo.id ? removeForGood(photo.id) : null;
 }
 
-async function removeForGood(id, keepalive = false) {
+async function removeForGood(id) {
   removedIds.add(id);
+  removals += 1;
   mutations += 1;
   try {
-    await call("DELETE", `/classifications/${encodePath(id)}`, { keepalive });
+    await call("DELETE", `/classifications/${encodeId(id)}`, isEmpty, { keepalive: true });
   } catch (error) {
     if (error.status !== 404 && !isClosed) complain("A photo could not be removed.");
   }
+  removals -= 1;
   mutations += 1;
   poll.soon();
 }
@@ -214,7 +237,8 @@ function drop(photo) {
 
 function retry(photo) {
   if (photo.id) removeForGood(photo.id);
-  Object.assign(photo, { id: null, state: "waiting", problem: null, isListed: false });
+  photos.push(...photos.splice(photos.indexOf(photo), 1)); // other devices will show it as the newest
+  Object.assign(photo, { id: null, state: "waiting", problem: null, isListed: false, createdAt: null });
   render();
   sendNext();
 }
@@ -253,7 +277,7 @@ async function fetchThumbnail(photo) {
   if (!photo.needsThumbnail || !photo.isInView || photo.state !== "ready") return;
   photo.needsThumbnail = false;
   try {
-    showPicture(photo, await (await call("GET", `/thumbnails/${encodePath(photo.id)}`)).blob());
+    showPicture(photo, (await call("GET", `/thumbnails/${encodeId(photo.id)}`, isPicture, { cache: "default" })).content);
   } catch {
     // The tile stays without a picture.
   }

@@ -3,22 +3,26 @@
 
 const ARRIVAL_SECONDS = 20; // a photo of another page that takes longer has not been sent to its end
 const INDEX_SECONDS = 15; // a new photo may be missing from the listing for this long
-const POLL_SECONDS = { pending: 1, slow: 3, idle: 4, longest: 60 }; // the idle ones double until the longest
+const POLL_SECONDS = { pending: 1, slow: 3, idle: 5, longest: 60 }; // the idle ones double until the longest
+const RECENT_SECONDS = 60; // the idle ones do not double before: another device may be at work
+const SLOW_SECONDS = 2; // an answer that takes longer to save is called "not saved yet"
+const CONFLICT_SECONDS = 0.5; // between two attempts to save an answer while the listing changes
 
 let listing = null; // as the API answered last
 let model = { labels: [], categories: {} };
 let mutations = 0; // so that an answer from before a change is not shown after it
 const NO_ANSWER = Symbol("no answer");
-let former; // the answer before the present one, which can be NO_ANSWER; undefined if this page knows of none
+let last = null; // this page's last answer: { at, when it was stored; former, the answer before it, or NO_ANSWER }
 let saving; // the answer that is being saved; null stands for none of the labels
+let savingSince = 0;
 let isChoosing = false; // the seller wants another category than the confirmed one
 let hasAnswered = false; // on this page
 let isClosed = false;
 
 // Sends a request until it is answered. A token that has ended, or a listing that is gone, closes the page.
-async function call(method, path, options) {
+async function call(method, path, fits, options) {
   try {
-    return await persist(() => request(method, path, options));
+    return await persist(() => request(method, path, fits, options));
   } catch (error) {
     const isOfListing = path === "/uploads" || (method === "GET" && path.startsWith("/batches/"));
     if (error.status === 403) closeWithoutAccess();
@@ -51,13 +55,10 @@ const poll = {
   },
   async read() {
     const before = mutations;
-    const answer = await call("GET", listingPath(), { etag: this.etag });
-    if (answer.status === 304) this.quiet += 1;
-    else if (before === mutations) {
-      this.etag = answer.headers.get("ETag");
-      this.quiet = 0;
-      take(await answer.json());
-    }
+    const headers = this.etag ? { "If-None-Match": this.etag } : {};
+    const answer = await call("GET", listingPath(), isListing, { headers });
+    if (answer.status !== 304 && before === mutations) take(answer);
+    else if (Date.now() - this.since > 1000 * RECENT_SECONDS) this.quiet += 1;
     markMissing();
     return Number(answer.headers.get("Retry-After"));
   },
@@ -71,23 +72,23 @@ const poll = {
 };
 
 // Shows what the API says of the listing and its photos.
-function take(answer) {
-  listing = answer;
+function take({ content, headers }) {
+  listing = content;
+  Object.assign(poll, { etag: headers.get("ETag"), since: Date.now(), quiet: 0 });
   const items = listing.items.filter(({ id }) => !removedIds.has(id));
-  const isOlder = (one, other) => one.created_at + one.id < other.created_at + other.id;
-  items.sort((one, other) => placeBefore(one) - placeBefore(other) || (isOlder(one, other) ? -1 : 1));
-  for (const item of items) {
-    const known = photos.find(({ id }) => id === item.id);
-    takeItem(known ?? addPhoto({ id: item.id, name: nameOf(item.id), state: "checking", needsThumbnail: true }), item);
-  }
+  for (const item of items) takeItem(photos.find(({ id }) => id === item.id) ?? addListed(item), item);
   const ids = new Set(items.map(({ id }) => id));
   for (const photo of [...photos]) if (isGone(photo, ids)) drop(photo);
   render();
 }
 
-function placeBefore({ id }) {
-  const index = earlierOrder.indexOf(nameOf(id));
-  return index < 0 ? earlierOrder.length : index;
+// Adds a photo of another page, or of this one before it was reloaded, in the order in which they were announced.
+function addListed({ id, created_at: createdAt }) {
+  const isLater = (photo) => photo.createdAt && photo.createdAt + photo.id > createdAt + id;
+  const index = photos.findIndex(isLater);
+  const photo = addPhoto({ id, createdAt, name: nameOf(id), state: "checking", needsThumbnail: true });
+  if (index >= 0) photos.splice(index, 0, photos.pop());
+  return photo;
 }
 
 // Another page may have removed a photo.
@@ -98,7 +99,7 @@ function isGone(photo, ids) {
 
 function takeItem(photo, item) {
   if (photo.state === "sending" && item.status === "PENDING") return;
-  photo.isListed = true;
+  Object.assign(photo, { isListed: true, createdAt: item.created_at });
   if (item.status === "SUCCEEDED") Object.assign(photo, { state: "ready", problem: null });
   if (item.status === "FAILED" && photo.state !== "failed") {
     fail(photo, PROBLEMS[item.error.code] ?? "could not be checked. Please try again.", !(item.error.code in PROBLEMS));
@@ -121,28 +122,56 @@ function markMissing() {
 // Saves a label, null for none of the labels, or takes the answer back with NO_ANSWER.
 async function answer(label) {
   if (saving !== undefined) return;
-  saving = label;
-  render();
   const before = listing.confirmation ? listing.confirmation.label : NO_ANSWER;
+  const former = before === label ? last?.former : before;
+  saving = label;
+  savingSince = Date.now();
+  setTimeout(render, 1000 * SLOW_SECONDS);
+  render();
   try {
     await finishRemoval();
-    const path = `${listingPath()}/confirmation`;
-    const response = await (label === NO_ANSWER ? call("DELETE", path) : call("PUT", path, { content: { label } }));
-    mutations += 1;
-    if (before !== label) former = before;
-    Object.assign(poll, { etag: null, quiet: 0 });
+    await store(label);
+    last = { at: listing.confirmation?.at, former };
     hasAnswered = true;
     isChoosing = false;
-    saving = undefined;
-    take(await response.json());
     byId("verdict").focus();
   } catch (error) {
-    if (!isClosed) complain(`Your answer could not be saved. ${error.message}`);
+    if (!isClosed) complain(`Your answer was not saved. ${error.message}`);
   } finally {
     saving = undefined;
     render();
   }
 }
+
+// Saves an answer, unless somebody else has answered since this page read the listing.
+async function store(label) {
+  const seenAt = listing.confirmation?.at;
+  while (listing.confirmation?.at === seenAt) {
+    try {
+      const answer = await sendAnswer(label, seenAt ? { "If-Match": poll.etag ?? "*" } : { "If-None-Match": "*" });
+      mutations += 1;
+      return take(answer);
+    } catch (error) {
+      if (error.status !== 412) throw error;
+    }
+    await network.pause(CONFLICT_SECONDS, true);
+    await poll.read();
+  }
+  const { label: stored, by } = listing.confirmation ?? { label: NO_ANSWER };
+  if (stored === label && by !== "shop") return undefined; // it was saved, but the answer to that was lost
+  throw new Refusal(412, "Somebody else has answered in the meantime.");
+}
+
+function sendAnswer(label, headers) {
+  const [method, body] = label === NO_ANSWER ? ["DELETE"] : ["PUT", { label }];
+  return call(method, `${listingPath()}/confirmation`, isListing, { body, headers, keepalive: true });
+}
+
+// Tells whether the present answer is the last one of this page, and another one was there before.
+const canUndo = () => Boolean(listing?.confirmation) && listing.confirmation.at === last?.at && last.former !== undefined;
+
+// Tells whether the seller has nothing left to do.
+const isComplete = () => Boolean(listing?.confirmation) && inStrip().length > 0 && !shown().some(isSending);
 
 // The page that embeds or opened this one gets a message, to the origin that the return address or the referrer has.
 let told = null;
@@ -151,8 +180,8 @@ function tell() {
   const target = link.return?.origin ?? webAddress(document.referrer)?.origin;
   if (!hasAnswered || !target || photos.some(isSending)) return;
   const { batch_id, category, confirmation } = listing;
-  if (!confirmation && told === null) return;
-  const message = confirmation
+  if (!isComplete() && told === null) return;
+  const message = isComplete()
     ? { type: "listing-confirmed", batch_id, label: confirmation.label, category, cover: coverPhoto()?.id ?? null }
     : { type: "listing-reopened", batch_id };
   const text = JSON.stringify(message);
@@ -179,8 +208,10 @@ const WAY_OUT = "Go to the shop, and open your listing from there.";
 function closeWithoutAccess() {
   if (!link.token) return closePage("Open this page from the shop", `This page belongs to one listing. ${WAY_OUT}`);
   const unsent = photos.filter(isSending).length;
-  const lost = unsent ? ` ${counted(unsent)} could not be sent.` : "";
-  return closePage("This link has ended", `${WAY_OUT} What you sent before is kept.${lost}`);
+  const texts = [`A link ends after a day. ${WAY_OUT} What you sent before is kept.`];
+  if (unsent) texts.push(`${counted(unsent)} could not be sent.`);
+  if (saving !== undefined) texts.push("Your last answer was not saved.");
+  return closePage("This link does not work", texts.join(" "));
 }
 
 function closePage(title, text) {
@@ -190,6 +221,8 @@ function closePage(title, text) {
   for (const { abort } of photos) abort.abort();
   for (const id of ["page", "removed", "notice"]) byId(id).hidden = true;
   byId("large").close();
+  sayings = [];
+  byId("live").textContent = "";
   setText(byId("closed-title"), title);
   setText(byId("closed-text"), text);
   byId("closed").hidden = false;
@@ -201,11 +234,11 @@ async function start() {
     byId(id).hidden = !link.return;
     if (link.return) Object.assign(byId(id), { href: link.return.href, textContent: `Continue to ${link.return.host}` });
   }
-  setText(byId("limit"), megabytes());
+  setText(byId("limit"), LIMIT);
   if (!link.token !== !link.listing) return closePage("This link is not complete", WAY_OUT);
   setTimeout(openPage, link.token ? 0 : 1000); // a service that needs a token says so within that time, mostly
   try {
-    model = await (await call("GET", "/model")).json();
+    model = (await call("GET", "/model", isModel)).content;
     openPage();
     render();
   } catch (error) {
@@ -228,15 +261,17 @@ for (const [button, input] of [["choose", "files"], ["take", "camera"]]) {
   byId(input).onchange = ({ target }) => { addFiles([...target.files]); target.value = ""; };
 }
 byId("change").onclick = () => { isChoosing = true; render(); byId("verdict").focus(); };
-byId("undo-answer").onclick = () => answer(former);
+byId("undo-answer").onclick = () => answer(last.former);
+byId("dismiss").onclick = () => { refusedFiles.length = 0; render(); byId("choose").focus(); };
 byId("undo-removal").onclick = undoRemoval;
 byId("try-now").onclick = () => network.hurry();
 byId("previous").onclick = () => step(-1);
 byId("next").onclick = () => step(1);
 byId("close").onclick = () => byId("large").close();
-byId("large-cover").onclick = () => { makeCover(enlarged); byId("close").focus(); };
+byId("large-cover").onclick = () => { if (enlarged.state === "ready") makeCover(enlarged); };
 byId("large-remove").onclick = () => { const photo = enlarged; byId("large").close(); remove(photo); };
 byId("large").onclose = () => {
+  holdTaps();
   enlarged = null;
   byId("large-picture").replaceChildren();
   delete byId("large-picture").dataset.of;
@@ -244,9 +279,13 @@ byId("large").onclose = () => {
 byId("large").onkeydown = ({ key }) => { if (key === "ArrowLeft") step(-1); if (key === "ArrowRight") step(1); };
 byId("large").onclick = ({ target }) => { if (target === byId("large")) byId("large").close(); };
 byId("copy").onclick = async () => {
-  const isCopied = await navigator.clipboard.writeText(location.href).then(() => true, () => false);
-  setText(byId("copy"), isCopied ? "Copied" : "Copy the address above");
-  say(isCopied ? "The link is copied." : "Please copy the page's address.");
+  const copied = (async () => navigator.clipboard.writeText(location.href))(); // is refused in frames, for example
+  const isCopied = await copied.then(() => true, () => false);
+  byId("by-hand").hidden = isCopied;
+  byId("link").value = location.href;
+  if (!isCopied) byId("link").select();
+  if (isCopied) say("The link is copied.");
+  setText(byId("copy"), isCopied ? "Copied" : "Copy the link");
   setTimeout(() => setText(byId("copy"), "Copy the link"), 4000);
 };
 for (const name of ["focusin", "pointerenter"]) byId("removed").addEventListener(name, () => clearTimeout(removal?.timer));
@@ -256,6 +295,7 @@ network.onChange = (trouble) => {
   byId("notice").hidden = !trouble || isClosed;
   setText(byId("notice-text"), trouble?.text ?? "");
   byId("try-now").hidden = !trouble?.canHurry;
+  watchPlaces();
 };
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
@@ -286,8 +326,11 @@ addEventListener("hashchange", () => {
   const { token } = readLink();
   if (token !== link.token) location.reload();
 });
-addEventListener("beforeunload", (event) => { if (!isClosed && photos.some(isSending)) event.preventDefault(); });
-addEventListener("pagehide", () => finishRemoval({ keepalive: true }));
+addEventListener("beforeunload", (event) => {
+  const isUnsaved = saving !== undefined || removals > 0 || photos.some(isSending);
+  if (isUnsaved && !isClosed) event.preventDefault();
+});
+addEventListener("pagehide", () => finishRemoval());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll.soon(); });
 
 start();

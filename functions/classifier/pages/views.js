@@ -1,18 +1,29 @@
 // What the page shows of the photos and of the category.
 
 const SUGGESTIONS = 3;
-const STEADY_MILLISECONDS = 500; // a suggestion that has just moved takes no taps for this long
+const STEADY_MILLISECONDS = 500; // a control that has just moved or appeared takes no taps for this long
+const SPOKEN_MILLISECONDS = 5000; // then a screen reader has read a text
+const NAMES = 3; // of files with the same problem
 
 const byId = (id) => document.getElementById(id);
 const categoryName = (label) => model.categories[label]?.name ?? label.replace(/^./, (letter) => letter.toUpperCase());
 const counted = (number) => (number === 1 ? "1 photo" : `${number} photos`);
 
 let sayings = [];
+let silenceTimer;
 
 // Tells it to screen readers, together with what else happens at that time.
 function say(text) {
-  if (!sayings.length) setTimeout(() => { byId("live").textContent = [...new Set(sayings)].join(" "); sayings = []; }, 300);
+  if (!sayings.length) setTimeout(speak, 300);
   sayings.push(text);
+}
+
+// People also find the text when they read the page, so it does not stay.
+function speak() {
+  byId("live").textContent = [...new Set(sayings)].join(" ");
+  sayings = [];
+  clearTimeout(silenceTimer);
+  silenceTimer = setTimeout(() => { byId("live").textContent = ""; }, SPOKEN_MILLISECONDS);
 }
 
 // Shows a text for as long as it takes to read it.
@@ -29,6 +40,7 @@ function render() {
   if (isClosed) return;
   renderStrip();
   renderProblems();
+  renderRefused();
   renderCategory();
   renderLarge();
   byId("share").hidden = !link.token;
@@ -36,9 +48,31 @@ function render() {
   if (link.token) {
     const cover = coverPhoto();
     if (cover?.id) link.cover = nameOf(cover.id);
-    saveLink(photos.filter(({ id }) => id).map(({ id }) => nameOf(id)));
+    saveLink();
   }
   if (listing) tell();
+  watchPlaces();
+}
+
+// A second tap of a finger, or one that comes late, must not hit a control that was not there before.
+let places = new Map();
+let steadyTimer;
+
+function watchPlaces() {
+  const before = places;
+  places = new Map();
+  for (const control of document.querySelectorAll("#page :is(button:not(.cover), a), .toast button")) {
+    const { left, top, width } = control.getBoundingClientRect();
+    const isFixed = control.closest(".toast");
+    if (width) places.set(control, isFixed ? "" : `${Math.round(left + scrollX)} ${Math.round(top + scrollY)}`);
+  }
+  if ([...places].some(([control, place]) => before.get(control) !== place)) holdTaps();
+}
+
+function holdTaps() {
+  document.body.classList.add("moving");
+  clearTimeout(steadyTimer);
+  steadyTimer = setTimeout(() => document.body.classList.remove("moving"), STEADY_MILLISECONDS);
 }
 
 function renderStrip() {
@@ -50,8 +84,9 @@ function renderStrip() {
     if (strip.children[index] !== tile) strip.insertBefore(tile, strip.children[index]);
   });
   strip.classList.toggle("empty", current.length === 0);
-  setText(byId("choose"), current.length ? "Add" : "Add photos");
+  setText(byId("choose-text"), current.length ? "Add" : "Add photos");
   byId("choose").setAttribute("aria-label", "Add photos");
+  setText(byId("take-text"), current.length ? "Camera" : "Take a photo");
   current.forEach(renderTile);
   setText(byId("progress"), progressText(current));
 }
@@ -111,7 +146,7 @@ function renderProblems() {
 }
 
 function makeProblem(photo) {
-  const row = document.createElement("li");
+  const row = Object.assign(document.createElement("li"), { className: "problem" });
   const text = document.createElement("p");
   text.append(document.createElement("b"), document.createElement("span"));
   row.append(
@@ -122,6 +157,26 @@ function makeProblem(photo) {
   row.querySelector(".again").setAttribute("aria-label", `Try again to send ${photo.name}`);
   row.querySelector(".plain").setAttribute("aria-label", `Remove ${photo.name}`);
   return row;
+}
+
+// Shows the files that were never sent, one sentence for each reason.
+function renderRefused() {
+  byId("refused").hidden = refusedFiles.length === 0;
+  const sentences = Object.entries(REASONS).flatMap(([reason, [ofOne, ofSeveral]]) => {
+    const names = refusedFiles.filter((file) => file.reason === reason).map(({ name }) => name);
+    return names.length ? [[listed(names), names.length === 1 ? ofOne : ofSeveral]] : [];
+  });
+  byId("refused-text").replaceChildren(...sentences.map(([names, reason]) => {
+    const sentence = document.createElement("p");
+    sentence.append(Object.assign(document.createElement("b"), { textContent: names }), ` ${reason}`);
+    return sentence;
+  }));
+}
+
+function listed(names) {
+  const others = names.length - NAMES;
+  const parts = others > 1 ? [...names.slice(0, NAMES), `${others} others`] : names;
+  return parts.length === 1 ? parts[0] : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
 
 function makeButton(text, className, onclick) {
@@ -137,7 +192,7 @@ function verdict() {
   }
   if (confirmation) return doneVerdict(confirmation);
   const pending = shown().filter(isPending).length;
-  const still = pending ? `We are still looking at ${counted(pending)}.` : "";
+  const still = pending ? "We are still looking at some photos." : "";
   if (!predictions.length && pending) return { title: "Looking at your photos …", advice: "This takes a moment." };
   if (!predictions.length) {
     const advice = "We cannot tell from these photos. Choose it, or add a photo of the whole piece.";
@@ -148,42 +203,50 @@ function verdict() {
     const advice = still || "We cannot tell for certain. A photo of the whole piece helps.";
     return { title: "Which category fits best?", advice, labels };
   }
-  const advice = still || "Tap it to agree, or choose another.";
+  const advice = still || "Press it to agree, or choose another.";
   return { title: `We suggest: ${categoryName(label)}`, advice, labels, suggested: label };
 }
 
 function doneVerdict({ label, by }) {
-  const unsent = shown().filter(isSending).length;
-  if (unsent) {
-    const advice = `Please keep this page open: ${counted(unsent)} still to send.`;
-    return { title: `Saved: ${answerName(label)}`, advice, isDone: true };
-  }
-  const title = `${by === "shop" ? "The shop chose" : "Done"}: ${answerName(label)}`;
-  const advice = label === null ? "The shop finds a category for it." : "That is all. You can still add or remove photos.";
-  return { title, advice, isDone: true };
+  const title = `${by === "shop" ? "The shop chose" : isComplete() ? "Done" : "Saved"}: ${answerName(label)}`;
+  return { title, advice: doneAdvice(label), isDone: true };
 }
+
+function doneAdvice(label) {
+  const unsent = shown().filter(isSending).length;
+  if (unsent) return `Please keep this page open: ${counted(unsent)} still to send.`;
+  if (!isComplete()) return "At least one photo is missing. Please add one.";
+  return label === null ? "The shop finds a category for it." : "That is all. You can still add or remove photos.";
+}
+
+const isSlow = () => Date.now() - savingSince >= 1000 * SLOW_SECONDS;
+const savingAdvice = () => (isSlow() ? "Not saved yet. Please keep this page open." : "Saving …");
 
 const answerName = (label) => {
   if (label === NO_ANSWER) return "no category yet";
   return label === null ? "none of the categories" : categoryName(label);
 };
 
-let saidTitle = "";
+let said = ["", ""]; // the verdict's title and advice
 
 function renderCategory() {
   const isUseful = listing?.confirmation || shown().some((photo) => photo.isListed || isPending(photo));
   byId("category").hidden = !isUseful || model.labels.length === 0;
   if (byId("category").hidden) return;
-  const { title, advice, labels = null, suggested, isDone = false } = verdict();
+  const { title, advice: usual, labels = null, suggested, isDone = false } = verdict();
+  const advice = saving === undefined ? usual : savingAdvice();
   setText(byId("verdict"), title);
   setText(byId("advice"), advice);
-  if (title !== saidTitle) say(`${title.replace(/ …$/, "")}. ${advice}`);
-  saidTitle = title;
-  byId("category").classList.toggle("is-done", isDone);
-  byId("done").hidden = !isDone;
-  byId("done-mark").hidden = !isDone || shown().some(isSending);
-  byId("undo-answer").hidden = former === undefined || former === listing.confirmation?.label;
-  if (former !== undefined) byId("undo-answer").setAttribute("aria-label", `Undo: back to ${answerName(former)}`);
+  if (title !== said[0]) say(/[.?!…]$/.test(title) ? title : `${title}.`);
+  if (title !== said[0] || advice !== said[1]) say(advice);
+  said = [title, advice];
+  const isEnd = isDone && isComplete() && saving === undefined;
+  byId("category").classList.toggle("is-done", isEnd);
+  byId("done-mark").hidden = !isEnd;
+  byId("return").hidden = !isEnd || !link.return;
+  byId("done").hidden = !isDone || shown().length === 0; // the API takes no answer about a listing without photos
+  byId("undo-answer").hidden = !canUndo();
+  if (canUndo()) byId("undo-answer").setAttribute("aria-label", `Undo: back to ${answerName(last.former)}`);
   if (isChoosing && listing.confirmation) setText(keep, `Keep ${answerName(listing.confirmation.label)}`);
   renderChips(labels, suggested);
 }
@@ -191,15 +254,11 @@ function renderCategory() {
 const chips = new Map(); // by label; null stands for none of them
 const more = makeButton("Something else", "chip more", () => showAll(byId("all").hidden));
 const keep = makeButton("", "chip more", () => { isChoosing = false; render(); byId("verdict").focus(); });
-let movedAt = 0;
 
 function chip(label) {
   if (!chips.has(label)) {
     const text = label === null ? "None of these" : categoryName(label);
-    chips.set(label, makeButton(text, "chip", ({ detail }) => {
-      const isByPointer = detail > 0; // the keyboard's focus moves with its button
-      if (!isByPointer || Date.now() - movedAt > STEADY_MILLISECONDS) answer(label);
-    }));
+    chips.set(label, makeButton(text, "chip", () => answer(label)));
   }
   return chips.get(label);
 }
@@ -210,9 +269,8 @@ function renderChips(labels, suggested) {
   others.sort((one, other) => categoryName(one).localeCompare(categoryName(other)));
   const first = labels?.length ? [...labels.map(chip), more] : [];
   const focused = document.activeElement;
-  const isMoved = place(byId("chips"), first);
+  place(byId("chips"), first);
   place(byId("all"), labels ? [...others.map(chip), chip(null), ...(isChoosing ? [keep] : [])] : []);
-  if (isMoved && labels?.length) movedAt = Date.now();
   if (focused?.isConnected && focused !== document.activeElement) focused.focus();
   byId("chips").hidden = first.length === 0;
   if (labels && !labels.length) byId("all").hidden = false;
@@ -228,17 +286,15 @@ function renderChips(labels, suggested) {
   }
 }
 
-// Puts these children into the element. Returns whether one that was there has moved.
 function place(element, children) {
   const before = [...element.children];
-  if (before.length === children.length && before.every((child, index) => child === children[index])) return false;
-  element.replaceChildren(...children);
-  return before.some((child, index) => children[index] !== child);
+  if (before.length !== children.length || before.some((child, index) => child !== children[index])) element.replaceChildren(...children);
 }
 
 function showAll(isShown) {
   byId("all").hidden = !isShown;
   more.setAttribute("aria-expanded", String(isShown));
+  watchPlaces();
 }
 
 // The large view.
@@ -248,7 +304,9 @@ let enlarged = null;
 function openLarge(photo) {
   enlarged = photo;
   renderLarge();
-  if (!byId("large").open) byId("large").showModal();
+  if (byId("large").open) return;
+  byId("large").showModal();
+  holdTaps();
 }
 
 function renderLarge() {
@@ -267,10 +325,11 @@ function renderLarge() {
     holder.replaceChildren(enlarged.picture ? image : "There is no picture of this file.");
   }
   const isCover = coverPhoto() === enlarged;
-  setText(byId("large-name"), `Photo ${index + 1} of ${current.length}${isCover ? ", the cover" : ""}`);
-  byId("large-cover").hidden = isCover || enlarged.state !== "ready";
-  byId("previous").disabled = index === 0;
-  byId("next").disabled = index === current.length - 1;
+  setText(byId("large-name"), `Photo ${index + 1} of ${current.length}`);
+  setText(byId("large-cover"), isCover ? "This is the cover" : "Make it the cover");
+  const isLast = index === current.length - 1; // a button that is disabled for ARIA alone keeps the focus
+  const disabled = { "large-cover": isCover || enlarged.state !== "ready", previous: index === 0, next: isLast };
+  for (const [name, isDisabled] of Object.entries(disabled)) byId(name).setAttribute("aria-disabled", String(isDisabled));
   return undefined;
 }
 
