@@ -54,7 +54,7 @@ def test_a_parameter_has_its_type_limits_default_and_meaning(page: Page) -> None
         ("GET /model", "familiarity_threshold", "nearest cluster centre"),
         ("POST /predict", "{label}", "The score of this label"),
         ("POST /uploads", "files[].content_type", "The content type of the photo."),
-        ("PUT /confirmations/{id}", "If-Match", "If what the request would change has changed since, the response is 412."),
+        ("PUT /confirmations/{id}", "If-Match", "what the request would change has changed since"),
         ("Errors", "error.code", "The kind of error."),
     ],
 )
