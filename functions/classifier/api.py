@@ -234,7 +234,7 @@ def create_uploads() -> Response[str]:
     if batch_id is None:
         listing = create_listing(files, key, services)
     else:
-        listing = add_to_listing(files, batch_id, key, services, is_known=own is not None)
+        listing = add_to_listing(files, batch_id, key, services)
     items = [{**item, "status_url": _location(item["id"])} for item in listing["items"]]
     token = _resolver.context.get("token") or issue_token(listing["batch_id"], services.signing_keys)
     return _answer(HTTPStatus.CREATED, {"batch_id": listing["batch_id"], "token": token, "items": items})
@@ -415,8 +415,8 @@ def _answer_batch(batch_id: str) -> Response[str]:
 def _show_listing(listing: Listing) -> dict[str, Any]:
     services = _services()
     photos = without_deleted(read_photos(listing.batch_id, services), listing)
-    is_own = _resolver.context["listing"] is not None and not listing.deleted_at
-    if not photos and not is_own:  # new photos are missing for a second, and clients must not take that for the end
+    is_sellers = _resolver.context["listing"] is not None and listing.exists
+    if not photos and not is_sellers:  # new photos are missing for a second, and the shop's clients would not wait
         raise NotFound.batch(listing.batch_id)
     return {**describe_listing(listing, photos, services), "items": [_show(photo) for photo in photos]}
 
@@ -440,17 +440,20 @@ def _etag(content: dict[str, Any]) -> str:
 
 def _precondition() -> Precondition | None:
     """Return what checks a photo by the headers `If-Match` and `If-None-Match`. None if there are none."""
-    has_condition = any(_resolver.current_event.headers.get(name) for name in ("If-Match", "If-None-Match"))
-    return (lambda known: _check_preconditions(_show(known))) if has_condition else None
+    return (lambda known: _check_preconditions(_show(known))) if _has_conditions() else None
 
 
 def _seen_listing(batch_id: str) -> Listing | None:
     """Return the listing if it passes the headers `If-Match` and `If-None-Match`. None if there are none."""
-    if _precondition() is None:
+    if not _has_conditions():
         return None
     listing = _services().records.read_listing(batch_id)
     _check_preconditions(_show_listing(listing))
     return listing
+
+
+def _has_conditions() -> bool:
+    return any(_resolver.current_event.headers.get(name) for name in ("If-Match", "If-None-Match"))
 
 
 def _check_preconditions(content: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import itertools
 import re
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,7 +18,7 @@ from classifier.errors import InvalidRequest, NotFound, quote
 from classifier.keys import is_possible_id, object_key
 from classifier.listings import MAX_PHOTOS, kept_until
 from classifier.reconcile import DELETED_LIFETIME
-from classifier.records import Row
+from classifier.records import Conflict, Row
 from classifier.request_parsing import check_fields
 from classifier.services import Services
 
@@ -73,7 +74,10 @@ def create_listing(files: list[File], key: str | None, services: Services) -> di
     nothing but the listing's own row. `key` is that of `add_to_listing`: it leads to the same listing again.
     """
     if key is not None:
-        return add_to_listing(files, _hash(key), key, services, is_known=True)
+        batch_id = _hash(key)
+        with suppress(Conflict):  # this is the second time
+            services.records.create_listing(batch_id, kept_until(services))
+        return add_to_listing(files, batch_id, key, services)
     names = _Names(uuid.uuid4().hex)
     announced = [names.announce(file, number) for number, file in enumerate(files)]
     services.records.create_listing(names.batch_id, kept_until(services))
@@ -81,16 +85,14 @@ def create_listing(files: list[File], key: str | None, services: Services) -> di
     return _sign_forms(announced, files, names.batch_id, services)
 
 
-def add_to_listing(
-    files: list[File], batch_id: str, key: str | None, services: Services, *, is_known: bool
-) -> dict[str, Any]:
-    """Do the same for a listing that exists. `is_known`: it exists, even if neither its row nor a photo says so.
+def add_to_listing(files: list[File], batch_id: str, key: str | None, services: Services) -> dict[str, Any]:
+    """Do the same for a listing that exists.
 
     `key` names the request: whoever repeats it with the same key, because its answer was lost, gets the same ids.
     Raise `NotFound`, `InvalidRequest` if there are too many photos, the AWS SDK's errors and `Busy`.
     """
     listing, photo_ids = services.records.read_listing(batch_id), find_photo_ids(batch_id, services)
-    if listing.deleted_at or not (photo_ids or listing.exists or is_known):
+    if listing.deleted_at or not (photo_ids or listing.exists):
         raise NotFound.batch(batch_id)
     if len(photo_ids) + len(files) > MAX_PHOTOS:
         raise InvalidRequest(f"A listing can have at most {MAX_PHOTOS} photos.")

@@ -876,18 +876,23 @@ def test_a_broken_network_loses_no_answer(desk: Desk, open_desk: Callable[..., P
     assert all(desk.read(one)["confirmation"]["by"] == "shop" for one in ids)
 
 
+def open_one(desk: Desk, open_desk: Callable[..., Page], view: str) -> tuple[Page, str, Any]:
+    """Open the view with one photo. Return the page, the photo's id, and what its seller has said of it."""
+    (identifier,) = desk.add_many(1)
+    if view == "Sellers disagree":
+        desk.confirm_as_seller(identifier, "skirt")
+    page = open_desk(intercepts=True)
+    page.get_by_role("button", name=view).click()
+    expect(tiles(page)).to_have_count(1)
+    return page, identifier, desk.read(identifier)["confirmation"]
+
+
 @pytest.mark.parametrize("view", ["Needs review", "Sellers disagree"])
 def test_an_answer_whose_reply_was_lost_is_not_taken_for_a_colleague_s(
     desk: Desk, open_desk: Callable[..., Page], view: str
 ) -> None:
     """Undo takes it back as any other answer."""
-    (identifier,) = desk.add_many(1)
-    if view == "Sellers disagree":
-        desk.confirm_as_seller(identifier, "skirt")
-    before = desk.read(identifier)["confirmation"]
-    page = open_desk(intercepts=True)
-    page.get_by_role("button", name=view).click()
-    expect(tiles(page)).to_have_count(1)
+    page, identifier, before = open_one(desk, open_desk, view)
 
     with losing_reply(page, "PUT") as lost:
         press(page, "n")
@@ -906,13 +911,7 @@ def test_an_answer_whose_reply_was_lost_is_not_taken_for_a_colleague_s(
 def test_an_undo_whose_reply_was_lost_is_not_taken_for_a_colleague_s_answer(
     desk: Desk, open_desk: Callable[..., Page], view: str
 ) -> None:
-    (identifier,) = desk.add_many(1)
-    if view == "Sellers disagree":
-        desk.confirm_as_seller(identifier, "skirt")
-    before = desk.read(identifier)["confirmation"]
-    page = open_desk(intercepts=True)
-    page.get_by_role("button", name=view).click()
-    expect(tiles(page)).to_have_count(1)
+    page, identifier, before = open_one(desk, open_desk, view)
     press(page, "n")
     desk.wait_for_label(identifier, None)
 

@@ -201,7 +201,7 @@ class Simulation:
 
         def send() -> None:
             self.announced.add(key)
-            for item in add_to_listing([file], listing, None, self.services, is_known=False)["items"]:
+            for item in add_to_listing([file], listing, None, self.services)["items"]:
                 self.announced.add(object_key(item["id"]))
                 if listing == self.listing:
                     self.keys = [*self.keys[1:], object_key(item["id"])]
