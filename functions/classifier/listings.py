@@ -10,7 +10,8 @@ from classifier.records import Listing
 from classifier.services import Services
 
 MAX_PHOTOS = 1000  # of a listing; an answer of Lambda may have 6 MB
-_FORM_LIFETIME = timedelta(hours=1, minutes=5)  # of a form of `upload_forms`, and time for a slow upload
+FORM_LIFETIME = timedelta(hours=1)  # of the form of an upload
+_SLOW_UPLOAD = timedelta(minutes=5)  # an upload that began before its form ended
 
 
 def read_photos(batch_id: str, services: Services) -> list[Classification]:
@@ -36,7 +37,7 @@ def uploaded_at(photo: Classification) -> datetime:
 
 def was_on_the_way(uploaded: datetime, deleted_at: datetime) -> bool:
     """Return whether a form that was given out before the deletion may have been used for the upload."""
-    return uploaded <= deleted_at + _FORM_LIFETIME
+    return uploaded <= deleted_at + FORM_LIFETIME + _SLOW_UPLOAD
 
 
 def describe_listing(listing: Listing, photos: list[Classification], services: Services) -> dict[str, Any]:

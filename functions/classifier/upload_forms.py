@@ -16,13 +16,12 @@ from classifier.classification import Classification, Source, Status, format_tim
 from classifier.confirmations import find_photo_ids
 from classifier.errors import InvalidRequest, NotFound, quote
 from classifier.keys import is_possible_id, object_key
-from classifier.listings import MAX_PHOTOS, kept_until
+from classifier.listings import FORM_LIFETIME, MAX_PHOTOS, kept_until
 from classifier.reconcile import DELETED_LIFETIME
 from classifier.records import Conflict, Row
 from classifier.request_parsing import check_fields
 from classifier.services import Services
 
-_FORM_LIFETIME = timedelta(hours=1)
 _MAX_FILES = 50
 _MAX_NAME_BYTES = 200  # in UTF-8; S3 accepts 1,024 for the whole key
 _IMAGE_TYPES = (
@@ -81,7 +80,7 @@ def create_listing(files: list[File], key: str | None, services: Services) -> di
     names = _Names(uuid.uuid4().hex)
     announced = [names.announce(file, number) for number, file in enumerate(files)]
     services.records.create_listing(names.batch_id, kept_until(services))
-    services.map(lambda one: services.records.write(one, Row(one.id), one.created_at + _FORM_LIFETIME), announced)
+    services.map(lambda one: services.records.write(one, Row(one.id), one.created_at + FORM_LIFETIME), announced)
     return _sign_forms(announced, files, names.batch_id, services)
 
 
@@ -165,7 +164,7 @@ def _store_if_free(announced: Classification, key: str | None, services: Service
     if row.classification or row.deleted_at or not row.is_readable:
         return None
     row = replace(row, unknown={_KEY_ATTRIBUTE: key} if key else {})
-    services.records.write(announced, row, announced.created_at + _FORM_LIFETIME)
+    services.records.write(announced, row, announced.created_at + FORM_LIFETIME)
     return announced
 
 
@@ -176,7 +175,7 @@ def _sign_forms(
         {
             "id": one.id,
             **sign_form(one.id, file.content_type, services),
-            "expires_at": format_time((one.created_at + _FORM_LIFETIME).replace(microsecond=0)),
+            "expires_at": format_time((one.created_at + FORM_LIFETIME).replace(microsecond=0)),
         }
         for one, file in zip(announced, files, strict=True)
     ]
@@ -186,7 +185,7 @@ def _sign_forms(
 def sign_form(photo_id: str, content_type: str, services: Services) -> dict[str, Any]:
     """Return `url` and `fields` of a form for this photo alone, up to the size limit."""
     return services.bucket.sign_upload(
-        object_key(photo_id), content_type, services.settings.limits.file_bytes, _FORM_LIFETIME
+        object_key(photo_id), content_type, services.settings.limits.file_bytes, FORM_LIFETIME
     )
 
 
