@@ -94,8 +94,9 @@ def _welcome(url: str, endpoint: str, bridge_port: int | None, fail: str | None)
     bridge = f" (from containers: http://host.docker.internal:{bridge_port})" if bridge_port else ""
     rehearsal = f"\nA rehearsal, {fail}: {FAULTS[fail].breaks} docs/rehearsal.md says what to do.\n" if fail else ""
     return f"""
-Running. Open {url} for the seller's page, {url}/desk for the review desk of the shop's staff, or {url}/docs for the
-description of the API.
+Running. Open {url} for the seller's page,
+{url}/desk for the review desk of the shop's staff,
+or {url}/docs for the description of the API.
 S3, DynamoDB, SQS and EventBridge answer at {endpoint}{bridge}.
 To try the API, open another terminal in this folder.
 
