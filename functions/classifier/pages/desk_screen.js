@@ -166,7 +166,7 @@ const skippedEntries = () => [...entries.values()].filter(({ state, item }) => s
 function emptyText() {
   if (isLoading || cursor === undefined) return "Loading …";
   if (cursor) return "Nothing was found among the newest photos.";
-  return `${hasFilters() ? "No photo fits these filters." : VIEWS[view].empty} New ones appear here by themselves.`;
+  return `${hasFilters() ? "No photo fits these filters." : VIEWS[view].empty} New photos appear here by themselves.`;
 }
 
 function makeButton(text, action) {
