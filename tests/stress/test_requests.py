@@ -203,7 +203,9 @@ def ways_out(mine: str) -> st.SearchStrategy[tuple[str, str, Any]]:
     texts = st.tuples(names, joints, names).map("".join) | names
     spelled = st.tuples(texts, st.sampled_from(sorted(SPELLINGS))).map(lambda pair: SPELLINGS[pair[1]](pair[0]))
     outer = st.sampled_from(["", "/..", "//", "/.", "/batches/..", f"/batches/{mine}/..", "/%2e%2e", "/listings"])
-    routes = st.tuples(outer, st.sampled_from(ROUTES), spelled).map(lambda parts: parts[0] + parts[1].format(parts[2]))
+    crafted = st.tuples(outer, st.sampled_from(ROUTES), spelled).map(lambda parts: parts[0] + parts[1].format(parts[2]))
+    plain = st.sampled_from([route.format(THEIRS) for route in ROUTES])
+    routes = plain | crafted
     methods = st.sampled_from(["GET", "PUT", "DELETE", "POST", "HEAD", "OPTIONS", "PATCH"])
     contents = st.sampled_from([None, {"label": "pants"}, FILES, {**FILES, "batch_id": THEIRS}])
     return st.tuples(methods, routes, contents)
