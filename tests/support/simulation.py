@@ -75,7 +75,7 @@ class Request:
     subject: str  # the key or the listing
     label: str | None = NOBODY
     deletes: bool = False
-    is_in_doubt: bool = False  # an attempt was killed, and nobody knows what it did
+    is_in_doubt: bool = False  # an attempt was killed or is under way, and nobody knows what it does
 
 
 class Attempt(NamedTuple):
@@ -225,6 +225,7 @@ class Simulation:
     def _send(self, request: Request) -> None:
         """Send the request. It is sent again if it gets no answer."""
         start, outcome = self._tick(), [NotFound]
+        is_in_doubt, request.is_in_doubt = request.is_in_doubt, True
 
         def act() -> None:
             try:
@@ -237,7 +238,7 @@ class Simulation:
         is_killed = self._is_killed(act)
         succeeded = not is_killed and not outcome
         self.attempts.append(Attempt(request.subject, request.label, start, self._tick(), succeeded))
-        request.is_in_doubt |= is_killed
+        request.is_in_doubt = is_in_doubt or is_killed
         if is_killed:
             return
         self.requests = [other for other in self.requests if other is not request]
