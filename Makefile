@@ -76,7 +76,7 @@ train: data $(TRAINING_VENV)/.training ## Train, convert and evaluate on the pho
 	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run $(RUN)
 
 evaluate: data $(TRAINING_VENV)/.training ## Measure model/ on the photos in DATA=, and write build/report/
-	$(TRAINING_VENV)/bin/python -m training.evaluate --data "$(DATA)" --report build/report
+	$(TRAINING_VENV)/bin/python -m evaluation.evaluate --data "$(DATA)" --report build/report
 
 verdicts: data $(VENV)/.tests ## Measure the verdicts on listings of the photos in DATA=, and write benchmarks/verdicts.md
 	$(VENV)/bin/python -m benchmarks.verdicts "$(DATA)"

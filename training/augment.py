@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.dataset import Examples
+from evaluation.dataset import Examples
 from training.recipe import Recipe
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # the weights of red, green and blue in ITU-R BT.601

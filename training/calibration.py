@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.model import calibrate, needs_review, softmax
-from training.evaluation import NetworkOutputs
+from evaluation.predictions import NetworkOutputs
 
 TARGET_ACCURACY = 0.97  # the accuracy on photos that need no review
 TARGET_FAMILIAR_SHARE = 0.99  # the share of in-distribution photos that reach the familiarity threshold

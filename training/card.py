@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.calibration import TARGET_ACCURACY, TARGET_FAMILIAR_SHARE
-from training.metrics import Metrics, OodMetrics
+from evaluation.metrics import Metrics, OodMetrics
 from training.model_description import ModelDescription
-from training.report_page import table_rows
+from evaluation.report_page import table_rows
 from training.variants import VariantResult
 
 CARD_FILE = "README.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: hides its start-up messages
 
 from training import network
-from training.dataset import DatasetError, read_photos
+from evaluation.dataset import DatasetError, read_photos
 from training.run import WEIGHTS_FILE, evaluation_photos, fold_name, read_record, variant_file
 from training.variants import PRECISIONS, SIZES
 

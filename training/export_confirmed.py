@@ -21,7 +21,7 @@ from classifier.indexes import Filter
 from classifier.keys import object_key
 from classifier.services import Services
 from classifier.settings import SettingsError
-from training.dataset import METADATA_COLUMNS, METADATA_FILE
+from evaluation.dataset import METADATA_COLUMNS, METADATA_FILE
 
 _PAGE_SIZE = 100  # records that a query of the table returns
 

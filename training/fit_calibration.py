@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 
 from classifier.model import softmax
 from training.calibration import TARGET_FAMILIAR_SHARE, Calibration
-from training.evaluation import NetworkOutputs
-from training.metrics import log_loss
+from evaluation.predictions import NetworkOutputs
+from evaluation.metrics import log_loss
 
 _FITTED_ACCURACY = 0.975  # more than TARGET_ACCURACY: on photos that were not fitted to it is a little lower
 _MIN_INVERSE_TEMPERATURE = 0.01  # an untrained network would get 0, which is an infinite temperature

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.calibration import Calibration
-from training.metrics import Metrics
+from evaluation.metrics import Metrics
 from training.run import TrainingRecord
 
 _NAME = "mobilenet_v2"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from sklearn.cluster import KMeans
 
-from training.dataset import Examples
+from evaluation.dataset import Examples
 from training.recipe import Recipe
 
 _SAMPLE_SIZE = 1536  # photos, for batch-norm statistics and prototypes

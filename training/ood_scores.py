@@ -7,8 +7,8 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from training.calibration import Calibration
-from training.evaluation import NetworkOutputs
-from training.metrics import OodMetrics
+from evaluation.predictions import NetworkOutputs
+from evaluation.metrics import OodMetrics
 
 _TRUE_POSITIVE_RATE = 0.95  # at which the detection rate is reported, as is usual for this task
 

@@ -21,14 +21,14 @@ from classifier.description import DESCRIPTION_FILE, NETWORK_FILE, Description
 from classifier.model import Model
 from training.calibration import Calibration
 from training.card import CARD_FILE, REPORT_FOLDER, SPLIT_TITLES, OodResult, card
-from training.dataset import DatasetError, Split, read_photo_metadata, read_photos, read_split
-from training.evaluation import Evaluation, NetworkOutputs, collect_outputs, evaluate
+from evaluation.dataset import DatasetError, Split, read_photo_metadata, read_photos, read_split
+from evaluation.predictions import Evaluation, NetworkOutputs, collect_outputs, evaluate
 from training.fit_calibration import calibrate, cross_calibrate
-from training.metrics import Metrics, accuracy_by_fold
+from evaluation.metrics import Metrics, accuracy_by_fold
 from training.model_description import ModelDescription, NetworkFile
 from training.ood_scores import compare_scores
-from training.out_of_distribution import ood_images
-from training.report import write_report
+from evaluation.out_of_distribution import ood_images
+from evaluation.report import write_report
 from training.run import (
     FINAL,
     LOGITS_FILE,

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.dataset import DatasetError
+from evaluation.dataset import DatasetError
 from training.recipe import Recipe
 
 FINAL = "final"

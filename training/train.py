@@ -29,7 +29,7 @@ from sklearn.model_selection import GroupKFold
 from classifier.description import NETWORK_FILE
 from training import network
 from training.augment import TrainingBatches
-from training.dataset import DatasetError, Examples, Split, fingerprint, read_photo_metadata, read_photos, read_split
+from evaluation.dataset import DatasetError, Examples, Split, fingerprint, read_photo_metadata, read_photos, read_split
 from training.recipe import Recipe, RecipeError
 from training.run import (
     FINAL,

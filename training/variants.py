@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.dataset import DatasetError, read_photos
+from evaluation.dataset import DatasetError, read_photos
 from training.run import VARIANTS_FILE, evaluation_photos, fold_name, read_record, variant_file
 
 RUNTIMES = ("tflite_runtime", "ai_edge_litert")  # those that `classifier.model` can use

@@ -16,8 +16,8 @@ from classifier.photos import decode
 from tests.support.drawings import encoded
 from tests.support.listings import record
 from tests.support.paths import DATA, ROOT, needs_photos
-from training.dataset import read_split
-from training.evaluation import evaluate
+from evaluation.dataset import read_split
+from evaluation.predictions import evaluate
 
 
 @needs_photos

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation import NetworkOutputs
+from evaluation.predictions import NetworkOutputs
 from training.fit_calibration import calibrate, cross_calibrate, fit_review_threshold, fit_temperature_and_biases
 
 

@@ -15,12 +15,12 @@ from classifier.photos import decode
 from tests.support.drawings import encoded, garment
 from tests.support.paths import ROOT
 from training.calibration import Calibration
-from training.dataset import DatasetError, Split, read_split
-from training.evaluation import Evaluation
+from evaluation.dataset import DatasetError, Split, read_split
+from evaluation.predictions import Evaluation
 from training.model_description import ModelDescription, NetworkFile
 from training.publish import PublishError, publish
 from training.recipe import Recipe
-from training.report import write_report
+from evaluation.report import write_report
 from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE, TrainingRecord, seed_logits_file
 
 LABELS = Description.read(ROOT / "model").labels

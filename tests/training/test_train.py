@@ -23,7 +23,7 @@ from tests.support.api import Api
 from tests.support.drawings import encoded, garment, photo
 from tests.support.paths import ROOT
 from training import augment, convert, network, train
-from training.dataset import DatasetError, Examples, Split
+from evaluation.dataset import DatasetError, Examples, Split
 from training.recipe import Phase, Recipe, RecipeError
 from training.run import TrainingRecord
 from training.train import RunError, fine_tune, open_run, plan_networks
@@ -127,7 +127,7 @@ def test_the_pipeline_makes_a_model_that_can_be_served(
     assert model.description.labels == ("floor", "pants", "t-shirt")
     assert model.description.input_size == SIZE
     assert_serves(Api(Services.from_environment(os.environ | {"MODEL_DIR": out})), ["floor", "pants", "t-shirt"])
-    evaluated = run("training.evaluate", "--data", str(tmp_path / "data" / "validation"), "--model", out)
+    evaluated = run("evaluation.evaluate", "--data", str(tmp_path / "data" / "validation"), "--model", out)
     assert '"n": 6' in evaluated.stdout
     variants = json.loads((tmp_path / "run" / "variants.json").read_text())
     assert {(row["runtime"], row["precision"]) for row in variants} >= {("ai_edge_litert", "int8")}

@@ -10,8 +10,8 @@ from PIL import Image
 from classifier.limits import Limits
 from classifier.photos import decode
 from tests.support.drawings import encoded, garment
-from training.dataset import DatasetError, fingerprint, list_labels, read_photo_metadata, read_split
-from training.metrics import (
+from evaluation.dataset import DatasetError, fingerprint, list_labels, read_photo_metadata, read_split
+from evaluation.metrics import (
     compute_metrics,
     confusion_matrix,
     expected_calibration_error,

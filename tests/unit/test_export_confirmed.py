@@ -14,7 +14,7 @@ from tests.support.drawings import encoded, photo
 from tests.support.events import s3_event
 from tests.support.services import replace_parts
 from training import export_confirmed
-from training.dataset import read_photo_metadata, read_split
+from evaluation.dataset import read_photo_metadata, read_split
 from training.export_confirmed import export
 
 CONFIRMED = {

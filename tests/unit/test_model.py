@@ -20,7 +20,7 @@ from classifier.photos import decode
 from classifier.runtime import Interpreter
 from tests.support.drawings import encoded, garment, photo
 from tests.support.paths import ROOT
-from training.out_of_distribution import ood_images
+from evaluation.out_of_distribution import ood_images
 
 LABELS = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
 

@@ -11,10 +11,10 @@ import pytest
 from tests.support.paths import ROOT
 from training.calibration import Calibration
 from training.card import OodResult, card
-from training.metrics import Metrics, OodMetrics
+from evaluation.metrics import Metrics, OodMetrics
 from training.model_description import ModelDescription, NetworkFile
 from training.recipe import Recipe
-from training.report_page import report_page
+from evaluation.report_page import report_page
 from training.run import TrainingRecord
 from training.variants import VariantResult
 

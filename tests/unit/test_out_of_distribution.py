@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.drawings import encoded, garment
-from training.out_of_distribution import KINDS, generate, ood_images
+from evaluation.out_of_distribution import KINDS, generate, ood_images
 
 
 @pytest.mark.parametrize("kind", KINDS)

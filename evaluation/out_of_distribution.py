@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from training.dataset import list_photos, read_photos
+from evaluation.dataset import list_photos, read_photos
 
 _UNKNOWN_FOLDER = "unknown"
 _GENERATED = 100  # images of each kind

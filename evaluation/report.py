@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from training.evaluation import Evaluation
-from training.metrics import RELIABILITY_BINS, confusion_matrix, reliability_bins
-from training.report_page import CONFUSION_FILE, RELIABILITY_FILE, report_page
+from evaluation.predictions import Evaluation
+from evaluation.metrics import RELIABILITY_BINS, confusion_matrix, reliability_bins
+from evaluation.report_page import CONFUSION_FILE, RELIABILITY_FILE, report_page
 
 PAGE_FILE = "README.md"
 METRICS_FILE = "figures.json"

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.model import Model
-from training.dataset import Split
-from training.metrics import Metrics, compute_metrics
+from evaluation.dataset import Split
+from evaluation.metrics import Metrics, compute_metrics
 
 
 @dataclass(frozen=True, slots=True)

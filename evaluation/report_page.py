@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics import Metrics, f1_by_label
+from evaluation.metrics import Metrics, f1_by_label
 
 CONFUSION_FILE = "confusion.png"
 RELIABILITY_FILE = "reliability.png"

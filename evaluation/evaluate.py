@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from classifier.model import Model
-from training.dataset import DatasetError, read_split
-from training.evaluation import evaluate
-from training.report import write_report
+from evaluation.dataset import DatasetError, read_split
+from evaluation.predictions import evaluate
+from evaluation.report import write_report
 
 
 def main() -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m evaluation.evaluate", description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("model"), help="folder of the model (default: model)")
     parser.add_argument("--data", type=Path, required=True, help="folder of label folders")
     parser.add_argument("--report", type=Path, help="folder to write a page with plots to")

@@ -1,0 +1,1 @@
+"""Measures and compares models on the runtime that serves them, without TensorFlow."""
