@@ -51,6 +51,8 @@ def _apply_profile(square: Image.Image, profile: bytes) -> Image.Image | None:
 @lru_cache(maxsize=8)  # all photos of a phone have the same profile
 def _make_transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransform]:
     """Return the mode that the transform takes, and the transform. Raise `ValueError` if the profile does not fit."""
+    if int.from_bytes(profile[:4]) > len(profile):  # LittleCMS reads what is there, but Chromium ignores it
+        raise ValueError("The profile is cut off.")
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     space = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(source.profile.xcolor_space, "")
     if (space, mode) not in _FITTING:

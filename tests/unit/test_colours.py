@@ -169,8 +169,8 @@ def test_the_tone_map_keeps_order_and_hue() -> None:
 @pytest.mark.parametrize(("mode", "colour"), [("RGB", (200, 100, 50)), ("L", 100), ("CMYK", (10, 100, 50, 20))])
 @pytest.mark.parametrize(
     "profile",
-    [b"", b"nonsense" * 30, rgb_profile(P3)[:200], rgb_profile(P3).replace(b"TRC", b"XXX")],
-    ids=["empty", "nonsense", "cut short", "without curves"],
+    [b"", b"nonsense" * 30, rgb_profile(P3)[:200], rgb_profile(P3)[:-1], rgb_profile(P3).replace(b"TRC", b"XXX")],
+    ids=["empty", "nonsense", "cut short", "cut by a byte", "without curves"],
 )
 def test_a_broken_profile_is_ignored(profile: bytes, mode: str, colour: int | tuple[int, ...]) -> None:
     assert convert(colour, Colours(profile=profile), mode) == convert(colour, Colours(), mode)
