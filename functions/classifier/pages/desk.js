@@ -220,7 +220,12 @@ function readAddress() {
 }
 
 function openView() {
-  if (!model) return; // `start` opens the view later
+  if (!model) { // `start` opens the view that the address names
+    const address = new URLSearchParams(location.hash.slice(1));
+    address.set("view", view);
+    history.replaceState(null, "", `#${address}`);
+    return;
+  }
   for (const entry of entries.values()) forgetPicture(entry);
   visit += 1;
   [entries, shown, upcoming, current, anchor, steps] = [new Map(), [], null, null, null, []];
