@@ -1,34 +1,91 @@
-"""Evaluates a model on a folder of label folders: prints its metrics as JSON, and can write a report."""
+"""Measures a model on a folder of label folders: prints its metrics, and writes a page with them."""
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from classifier.model import Model
-from evaluation.dataset import DatasetError, read_split
-from evaluation.predictions import evaluate
-from evaluation.report import write_report
+from evaluation.dataset import (
+    DatasetError,
+    PhotoList,
+    find_conflicts,
+    find_evaluation_folder,
+    hash_file,
+    list_split,
+    read_photo_metadata,
+)
+from evaluation.evaluation_page import write_evaluation
+from evaluation.metrics import Metrics
+from evaluation.models import ModelError, load_model
+from evaluation.pages import count, interval, percent
+from evaluation.predictions import PREDICTIONS_FILE, PredictionsError, evaluate_files, read_predictions
 
 
-def main() -> int:
+def evaluate_folder(folder: Path, data: Path, out: Path) -> None:
+    """Measure the model in `folder` on the photos in `data`, print its metrics, and write the page into `out`.
+
+    Raise `DatasetError`, `ModelError`, `PredictionsError` or `OSError`.
+    """
+    model = load_model(folder)
+    photos_folder = find_evaluation_folder(data)
+    photos = list_split(photos_folder, model.description.labels)
+    notes = [*find_conflicts(photos.files), *_find_trained(folder, photos)]
+    title = f"{model.description.version} on {photos_folder.resolve().name}"
+    if photos_folder != data:
+        print(f"{data} is a whole data set: its folder {photos_folder.name} is measured.")
+    print(f"Classifying {count(len(photos.files), 'photo')} in {photos_folder} …")
+    evaluation = evaluate_files(model, photos, read_photo_metadata(photos_folder, photos.files).known_senders)
+    page = write_evaluation(out, title, evaluation, photos_folder, notes)
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+    print(summary(title, evaluation.metrics()))
+    print(f"The page with all figures: {page}")
+
+
+def summary(title: str, metrics: Metrics) -> str:
+    """Return the main figures in lines for a terminal."""
+    senders = "" if metrics.senders is None else f" of {count(metrics.senders, 'sender')}"
+    rows = [
+        ("accuracy", f"{percent(metrics.accuracy)}  (95 % interval: {_interval(metrics)})"),
+        ("macro-F1", f"{metrics.macro_f1:.3f}"),
+        ("calibration error", f"{metrics.calibration_error:.3f}"),
+        ("log loss", f"{metrics.log_loss:.3f}"),
+        ("need no review", percent(metrics.passed)),
+        ("accuracy on these", percent(metrics.passed_accuracy) if metrics.passed else "–"),
+    ]
+    lines = [f"  {name:<18} {value}" for name, value in rows]
+    return "\n".join([f"{title}: {count(metrics.n, 'photo')}{senders}", *lines])
+
+
+def _interval(metrics: Metrics) -> str:
+    return interval(metrics.accuracy_low, metrics.accuracy_high)
+
+
+def _find_trained(folder: Path, photos: PhotoList) -> list[str]:
+    """Return a sentence if the model was trained on some of the photos, and has a file that says so."""
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        return []
+    trained = set(read_predictions(path).hashes)
+    found = sum(hash_file(photo) in trained for photo in photos.files)
+    known = f"The model was trained on {found:,} of the {len(photos.files):,} photos, so the figures are too good."
+    return [known] if found else []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.evaluate", description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("model"), help="folder of the model (default: model)")
     parser.add_argument("--data", type=Path, required=True, help="folder of label folders")
-    parser.add_argument("--report", type=Path, help="folder to write a page with plots to")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/evaluation"), help="folder for the page (default: build/evaluation)"
+    )
+    found = parser.parse_args(arguments)
     try:
-        model = Model.load(arguments.model)
-        split = read_split(arguments.data, model.description.input_size, model.description.labels)
-    except (DatasetError, OSError) as error:
+        evaluate_folder(found.model, found.data, found.out)
+    except (DatasetError, ModelError, PredictionsError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    evaluation = evaluate(model, split)
-    print(json.dumps(asdict(evaluation.metrics()), indent=2))
-    if arguments.report:
-        write_report(arguments.report, f"{model.description.version} on {arguments.data.name}", evaluation)
     return 0
 
 

@@ -1,14 +1,16 @@
 """Classification metrics, computed from arrays."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.intervals import accuracy_interval
+
 RELIABILITY_BINS = 15  # as in Guo et al. 2017
-_Z_95 = 1.959964  # the 97.5th percentile of the standard normal distribution, for a two-sided 95 % interval
+_COVERAGES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)  # of the table of accuracy against coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class Metrics:
     """How well a model classifies `n` photos.
 
     `accuracy_low` and `accuracy_high` are the ends of the 95 % interval of the accuracy. `passed` is the share of the
-    photos that need no review, and `passed_accuracy` the accuracy on these, or 1 if there are none.
+    photos that need no review, and `passed_accuracy` the accuracy on these, or 1 if there are none. `senders` is the
+    number of senders, or None if no table names them.
     """
 
     n: int
@@ -28,6 +31,7 @@ class Metrics:
     log_loss: float
     passed: float
     passed_accuracy: float
+    senders: int | None = None
 
 
 class OodMetrics(NamedTuple):
@@ -51,13 +55,48 @@ class ReliabilityBin:
     accuracy: float
 
 
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """How well a model classifies the photos of one label. A score is None if it would divide by zero."""
+
+    label: str
+    photos: int
+    precision: float | None
+    recall: float | None
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class SenderAccuracy:
+    """The number of a sender's photos, and the accuracy on them."""
+
+    sender: str
+    photos: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """The accuracy on the photos with at least this confidence; `coverage` is their share of all photos."""
+
+    threshold: float
+    coverage: float
+    accuracy: float
+
+
 def compute_metrics(
-    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], passed: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.int64],
+    passed: npt.NDArray[np.bool_],
+    senders: npt.NDArray[np.str_] | None = None,
 ) -> Metrics:
-    """Compute all metrics of probabilities of shape (n, labels); `targets` and `passed` are of shape (n,)."""
+    """Compute all metrics of probabilities of shape (n, labels). The other arrays are of shape (n,).
+
+    `senders` has each photo's sender, if they are known.
+    """
     predicted = probabilities.argmax(axis=1)
     correct = predicted == targets
-    low, high = wilson_interval(int(correct.sum()), len(targets))
+    low, high = accuracy_interval(correct, senders)
     return Metrics(
         n=len(targets),
         accuracy=float(correct.mean()),
@@ -68,15 +107,8 @@ def compute_metrics(
         log_loss=log_loss(probabilities, targets),
         passed=float(passed.mean()),
         passed_accuracy=float(correct[passed].mean()) if passed.any() else 1.0,
+        senders=None if senders is None else len(np.unique(senders)),
     )
-
-
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a proportion (Wilson 1927), which stays within 0 and 1."""
-    share = successes / n
-    centre = (share + _Z_95**2 / (2 * n)) / (1 + _Z_95**2 / n)
-    half_width = _Z_95 * math.sqrt(share * (1 - share) / n + _Z_95**2 / (4 * n * n)) / (1 + _Z_95**2 / n)
-    return max(0.0, centre - half_width), min(1.0, centre + half_width)
 
 
 def confusion_matrix(
@@ -95,6 +127,18 @@ def f1_by_label(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return scores
 
 
+def scores_by_label(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> tuple[LabelScore, ...]:
+    """Return the scores of each label; `confusion` is as `confusion_matrix` returns it."""
+    counts, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    rows = zip(
+        labels, counts.tolist(), predicted.tolist(), right.tolist(), f1_by_label(confusion).tolist(), strict=True
+    )
+    return tuple(
+        LabelScore(label, count, hits / answers if answers else None, hits / count if count else None, f1)
+        for label, count, answers, hits, f1 in rows
+    )
+
+
 def macro_f1(confusion: npt.NDArray[np.int64]) -> float:
     """Return the mean F1 of the labels that are true or predicted for at least one photo."""
     occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
@@ -107,6 +151,30 @@ def accuracy_by_fold(
     """Return the accuracy on each fold's photos; `targets` and `folds`, each photo's fold, are of shape (n,)."""
     correct = probabilities.argmax(axis=1) == targets
     return tuple(float(correct[folds == fold].mean()) for fold in np.unique(folds))
+
+
+def accuracy_by_sender(correct: npt.NDArray[np.bool_], senders: npt.NDArray[np.str_]) -> tuple[SenderAccuracy, ...]:
+    """Return the accuracy for each sender, those with the most photos first. Both arrays are of shape (n,)."""
+    names, groups = np.unique(senders, return_inverse=True)
+    counts, right = np.bincount(groups), np.bincount(groups, correct)
+    order = np.argsort(-counts, kind="stable")
+    return tuple(
+        SenderAccuracy(str(names[index]), int(counts[index]), float(right[index] / counts[index])) for index in order
+    )
+
+
+def coverage_points(confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> tuple[CoveragePoint, ...]:
+    """Return what thresholds of the confidence give, from one that covers all photos to one that covers half of them.
+
+    Photos with the same confidence are covered together, so the coverage may be larger. Both arrays are of shape (n,).
+    """
+    ranked = np.sort(confidences)[::-1]
+    thresholds = dict.fromkeys(float(ranked[max(1, round(share * len(ranked))) - 1]) for share in _COVERAGES)
+    return tuple(
+        CoveragePoint(threshold, float(covered.mean()), float(correct[covered].mean()))
+        for threshold in thresholds
+        for covered in [confidences >= threshold]
+    )
 
 
 def reliability_bins(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.metrics import Metrics, f1_by_label
+from evaluation.metrics import Metrics, scores_by_label
 
 CONFUSION_FILE = "confusion.png"
 RELIABILITY_FILE = "reliability.png"
@@ -35,8 +35,10 @@ def table_rows(rows: Iterable[Iterable[str]]) -> str:
 
 
 def _metric_rows(metrics: Metrics) -> list[tuple[str, str]]:
+    senders = [] if metrics.senders is None else [("senders", str(metrics.senders))]
     return [
         ("photos", str(metrics.n)),
+        *senders,
         ("accuracy", f"{metrics.accuracy:.4f}"),
         ("95 % interval of the accuracy", f"{metrics.accuracy_low:.3f} – {metrics.accuracy_high:.3f}"),
         ("macro-F1", f"{metrics.macro_f1:.4f}"),
@@ -48,7 +50,6 @@ def _metric_rows(metrics: Metrics) -> list[tuple[str, str]]:
 
 
 def _label_rows(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> list[tuple[str, ...]]:
-    counts, predicted, true_positives = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
-    precision, recall = true_positives / np.maximum(predicted, 1), true_positives / np.maximum(counts, 1)
-    columns = zip(labels, counts, precision, recall, f1_by_label(confusion), strict=True)
+    scores = scores_by_label(labels, confusion)
+    columns = [(score.label, score.photos, score.precision or 0, score.recall or 0, score.f1) for score in scores]
     return [(label, str(n), *(f"{value:.3f}" for value in values)) for label, n, *values in columns]

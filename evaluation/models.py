@@ -1,0 +1,75 @@
+"""Loads models from their folders, and measures their size and speed."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
+from classifier.model import Model
+
+_RUNS = 100  # of each network; the median of fewer varies by more than a tenth
+_WARM_UP = 5  # runs that do not count: the first ones are slower
+
+
+class ModelError(Exception):
+    """A folder has no model that works; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The size of a network in bytes, and the median milliseconds that it takes for a photo on one thread."""
+
+    size: int
+    milliseconds: float
+
+
+def load_model(folder: Path) -> Model:
+    """Load a model as the function does, and run it once. Raise `ModelError`."""
+    for name in (DESCRIPTION_FILE, NETWORK_FILE):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder} has no model: there is no file {folder / name}.")
+    try:
+        model = Model.load(folder)
+        model.check()
+        _check_scores(model)
+    except KeyError as error:
+        raise ModelError(f"{folder / DESCRIPTION_FILE} lacks {error}.") from error
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(f"The model in {folder} does not work: {error}") from error
+    return model
+
+
+def has_described_network(folder: Path, model: Model) -> bool:
+    """Return whether the network has the hash that the description says. Raise `OSError`."""
+    return hashlib.sha256((folder / NETWORK_FILE).read_bytes()).hexdigest() == model.description.sha256
+
+
+def measure_footprints(folders: Sequence[Path], models: Sequence[Model]) -> list[Footprint]:
+    """Measure models in turns, so that a busy machine slows all of them alike. Raise `OSError`."""
+    pixels = [_noise(model) for model in models]
+    seconds = np.empty((_WARM_UP + _RUNS, len(models)))
+    for run in range(len(seconds)):
+        for index, model in enumerate(models):
+            start = time.perf_counter()
+            model.outputs(pixels[index])
+            seconds[run, index] = time.perf_counter() - start
+    medians = np.median(seconds[_WARM_UP:], axis=0) * 1000
+    return [
+        Footprint((folder / NETWORK_FILE).stat().st_size, float(median))
+        for folder, median in zip(folders, medians, strict=True)
+    ]
+
+
+def _check_scores(model: Model) -> None:
+    scores = model.predict(_noise(model)).scores  # fails if the numbers of labels and of outputs differ
+    if not np.isfinite(list(scores.values())).all():
+        raise ValueError("Its scores are not finite.")
+
+
+def _noise(model: Model) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    size = model.description.input_size
+    return np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
