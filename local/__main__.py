@@ -5,11 +5,13 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from local.rehearsal import FAULTS
 
 _HOST = "127.0.0.1"
 _MAX_PORT = 65535
+_MODEL = Path(__file__).parent.parent / "model"
 
 
 class UsageError(Exception):
@@ -22,6 +24,7 @@ def main() -> int:
     parser.add_argument("--port", default="8000", help="port of the API (default: 8000)")
     parser.add_argument("--aws-port", default="5000", help="port of S3, DynamoDB, SQS and EventBridge (default: 5000)")
     parser.add_argument("--log", default="plain", help='"plain" for a line for each photo, or "json" (default: plain)')
+    parser.add_argument("--model", type=Path, default=_MODEL, help="folder of the model (default: model/)")
     parser.add_argument("--fail", default="", help=f"rehearse a fault: {', '.join(FAULTS)}")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -29,7 +32,7 @@ def main() -> int:
     try:
         with suppress(KeyboardInterrupt):
             ports = parse_ports(arguments.port, arguments.aws_port)
-            _run(*ports, parse_log(arguments.log), parse_fail(arguments.fail))
+            _run(*ports, parse_log(arguments.log), arguments.model, parse_fail(arguments.fail))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 1
@@ -68,14 +71,14 @@ def parse_fail(name: str) -> str | None:
     return name or None
 
 
-def _run(port: int, aws_port: int, log: str, fail: str | None) -> None:
+def _run(port: int, aws_port: int, log: str, model: Path, fail: str | None) -> None:
     try:
         from local.function import FunctionError  # noqa: PLC0415 - imported here to report an incomplete installation
         from local.system import run  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"The installation is incomplete ({error}). Run: make clean run") from error
     try:
-        run(_HOST, port, aws_port, log, fail)
+        run(_HOST, port, aws_port, log, model, fail)
     except FunctionError as error:
         raise UsageError(f"The function does not start: {': '.join(error.args)}") from error
 

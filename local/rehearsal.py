@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-MODEL = Path(__file__).parent.parent / "model"
 _DESCRIPTION, _NETWORK = "model.json", "clothing.tflite"
 # Not the operations that create the table.
 _TABLE_OPERATIONS = ("GetItem", "BatchGetItem", "PutItem", "Query")
@@ -82,13 +81,13 @@ def _answer(
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body.encode()]
 
 
-def _copy_description(folder: Path) -> None:
-    shutil.copy(MODEL / _DESCRIPTION, folder)
+def _copy_description(model: Path, folder: Path) -> None:
+    shutil.copy(model / _DESCRIPTION, folder)
 
 
-def _copy_model_with_wrong_labels(folder: Path) -> None:
-    shutil.copy(MODEL / _NETWORK, folder)
-    description = json.loads((MODEL / _DESCRIPTION).read_text(encoding="utf-8"))
+def _copy_model_with_wrong_labels(model: Path, folder: Path) -> None:
+    shutil.copy(model / _NETWORK, folder)
+    description = json.loads((model / _DESCRIPTION).read_text(encoding="utf-8"))
     description["labels"].reverse()
     (folder / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
 
@@ -98,14 +97,14 @@ class Fault:
     """What breaks, in one sentence, and the logical ids of the template's alarms that change to ALARM.
 
     The rest is how the local system breaks: `aws` answers the requests to the emulator of AWS, `prepare_model` fills
-    another folder for the model, `settings` are added to the function's, the API throttles its clients, or the
+    another folder from that of the model, `settings` are added to the function's, the API throttles its clients, or the
     function's process dies at each event of the bucket.
     """
 
     breaks: str
     alarms: frozenset[str]
     aws: Middleware = pass_on
-    prepare_model: Callable[[Path], None] | None = None
+    prepare_model: Callable[[Path, Path], None] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     throttles_clients: bool = False
     crashes_on_uploads: bool = False

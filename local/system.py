@@ -19,15 +19,17 @@ from local.aws import (
 from local.function import CrashingFunction, Function, Invocable
 from local.gateway import make_gateway
 from local.lambda_log import LoggedFunction
-from local.rehearsal import FAULTS, MODEL, NO_FAULT, Fault
+from local.rehearsal import FAULTS, NO_FAULT, Fault
 from local.triggers import QueueTrigger
 
 _EXAMPLE = Path(__file__).parent / "t-shirt.jpg"
 _EXAMPLE_ID = "listing-42/front.jpg"  # the id in the files of `events/`
 
 
-def run(host: str, port: int, aws_port: int, log: str, fail: str | None) -> None:
-    """Serve until Ctrl-C, with the fault of the name `fail`. `log` is "plain" or "json".
+def run(  # noqa: PLR0913, PLR0917 - as many as the command line has
+    host: str, port: int, aws_port: int, log: str, model: Path, fail: str | None
+) -> None:
+    """Serve until Ctrl-C, with the model in a folder and the fault of the name `fail`. `log` is "plain" or "json".
 
     Raise `FunctionError` if the function does not start.
     """
@@ -38,7 +40,7 @@ def run(host: str, port: int, aws_port: int, log: str, fail: str | None) -> None
         bridge = bridge_address(aws_port)
         for address in filter(None, (host, bridge)):
             running.callback(start_server(address, aws_port, fault.aws).shutdown)
-        settings = _function_environment(endpoint, log) | _fault_environment(fault, running)
+        settings = _function_environment(endpoint, log, model) | _fault_environment(fault, model, running)
         function = Function(settings, concurrency)
         running.callback(function.stop)
         session = new_session()
@@ -53,12 +55,12 @@ def run(host: str, port: int, aws_port: int, log: str, fail: str | None) -> None
         gateway.serve_forever()
 
 
-def _function_environment(endpoint: str, log: str) -> dict[str, str]:
+def _function_environment(endpoint: str, log: str, model: Path) -> dict[str, str]:
     return {
         **environment(endpoint),
         "BUCKET_NAME": BUCKET,
         "TABLE_NAME": TABLE,
-        "MODEL_DIR": str(MODEL),
+        "MODEL_DIR": str(model),
         "ALLOW_LOOPBACK_URLS": "1",
         "CURSOR_KEY": "local",
         "EVENT_BUS": "default",
@@ -67,12 +69,12 @@ def _function_environment(endpoint: str, log: str) -> dict[str, str]:
     }
 
 
-def _fault_environment(fault: Fault, running: ExitStack) -> dict[str, str]:
+def _fault_environment(fault: Fault, model: Path, running: ExitStack) -> dict[str, str]:
     """Return the settings by which the function fails. The folder of a broken model is deleted in the end."""
     if fault.prepare_model is None:
         return dict(fault.settings)
     folder = running.enter_context(TemporaryDirectory())
-    fault.prepare_model(Path(folder))
+    fault.prepare_model(model, Path(folder))
     return {**fault.settings, "MODEL_DIR": folder}
 
 

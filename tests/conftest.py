@@ -79,7 +79,7 @@ def services(aws: Resources, loaded_services: Services) -> Services:
 
 @pytest.fixture(scope="session")
 def model(loaded_services: Services) -> Model:
-    """The committed model."""
+    """The model of the tests, which knows what they draw."""
     return loaded_services.model
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.local_system import System, running
+from tests.support.paths import SHIPPED_MODEL, TESTS_MODEL
 from tests.support.ports import free_port
 
 
@@ -18,6 +19,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output") as started:
+def model_option(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The option of the local system that names its model. The pictures of the documentation show the shipped one."""
+    return "--model", str(SHIPPED_MODEL if request.config.getoption("--screenshots") else TESTS_MODEL)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, model_option: tuple[str, str]) -> Iterator[System]:
+    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output", *model_option) as started:
         yield started

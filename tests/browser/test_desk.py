@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from tests.support.drawings import encoded, photo
 from tests.support.local_system import System, running, wait_until
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SHIPPED_MODEL
 from tests.support.ports import free_port
 from tests.support.scale import Scale
 
@@ -79,7 +79,7 @@ class Desk:
 
     def add_real_photos(self) -> None:
         """Upload the photos of this repository, whole and in parts. The last part has a listing of its own."""
-        files = [*sorted((ROOT / "local").glob("*.jpg")), *sorted((ROOT / "model" / "known").glob("*.jpg"))]
+        files = [*sorted((ROOT / "local").glob("*.jpg")), *sorted((SHIPPED_MODEL / "known").glob("*.jpg"))]
         whole = [Image.open(file).convert("RGB") for file in files]
         for name, part in PARTS.items():
             for position, picture in enumerate(whole):
@@ -135,9 +135,9 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def review_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def review_system(tmp_path_factory: pytest.TempPathFactory, model_option: tuple[str, str]) -> Iterator[Desk]:
     output = tmp_path_factory.mktemp("desk") / "output"
-    with running(free_port(), free_port(), output, "--fail", "all-need-review") as started:
+    with running(free_port(), free_port(), output, "--fail", "all-need-review", *model_option) as started:
         yield Desk(started)
 
 
@@ -501,6 +501,22 @@ def test_sellers_who_disagree_with_the_model(desk: Desk, open_desk: Callable[...
 
     desk.wait_for_label(disputed, "skirt")
     expect(page.locator("#state")).to_contain_text("No seller disagrees with the model.")
+
+
+def test_a_view_that_is_chosen_before_the_labels_arrive_is_opened(desk: Desk, open_desk: Callable[..., Page]) -> None:
+    (disputed,) = desk.add_many(1)
+    desk.confirm_as_seller(disputed, "skirt")
+    page = open_desk(intercepts=True)
+    held: list[Route] = []
+    page.route("**/model", lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot take a method of a list
+    page.reload()
+    wait_in(page, lambda: bool(held))
+
+    page.get_by_role("button", name="Sellers disagree").click()
+    held[0].continue_()
+
+    expect(tiles(page)).to_contain_text("Seller: Skirt")
+    expect(page.get_by_role("button", name="Sellers disagree")).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_listing_whose_seller_agrees_on_one_photo_is_not_disputed(desk: Desk, open_desk: Callable[..., Page]) -> None:

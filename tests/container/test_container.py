@@ -1,5 +1,6 @@
 """The image, built by `sam build`, as SAM, Docker and Lambda's emulator run it: `make test-container`."""
 
+import base64
 import json
 import os
 import shutil
@@ -20,20 +21,21 @@ from classifier.description import Description
 from tests.support.drawings import encoded, garment, photo
 from tests.support.events import api_event
 from tests.support.local_system import System, running, status, wait_until
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SHIPPED_MODEL
 from tests.support.photo_files import flat_webp
 from tests.support.ports import free_port
+from tests.support.shipped_model import LABELS, shipped_label
 
 SAM = Path(os.environ.get("SAM", "sam"))
 EMULATOR = "aws-lambda-rie-x86_64"  # Lambda's runtime interface emulator, a part of the SAM CLI
 BASE = "public.ecr.aws/docker/library/python"
 IMAGE = "classifierfunction:latest"  # SAM's name for it
 MAX_ADDED_BYTES = 200_000_000  # to the base image
-LABELS = Description.read(ROOT / "model").labels
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 # The function fetches from public addresses alone, so this network on this machine has some; nothing is routed there.
 PUBLIC_SUBNET = "11.11.11.0/24"
 PHOTO_URL = "http://photos.example/pants.jpg"
+PANTS_LABEL = shipped_label(photo("pants"))
 # SAM asks the world for credentials and for news, and gives the container what it finds.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -53,8 +55,9 @@ def run(*command: object) -> str:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The local system, on the ports that samconfig.toml names."""
-    with running(8000, 5000, tmp_path_factory.mktemp("local") / "output.txt") as system:
+    """The local system, on the ports that samconfig.toml names, with the model of the image."""
+    output = tmp_path_factory.mktemp("local") / "output.txt"
+    with running(8000, 5000, output, "--model", str(SHIPPED_MODEL)) as system:
         yield system
 
 
@@ -165,7 +168,7 @@ def test_the_image_contains_only_what_the_function_uses(python: str) -> None:
         *package.glob("pages/*.*"),
     ]
     code = {f"/var/task/classifier/{path.relative_to(package)}" for path in files}
-    known = [f"known/{path.name}" for path in (ROOT / "model" / "known").glob("*.jpg")]
+    known = [f"known/{path.name}" for path in (SHIPPED_MODEL / "known").glob("*.jpg")]
     model = {f"/var/task/model/{name}" for name in ("clothing.tflite", "model.json", *known)}
     assert set(own.splitlines()) == code | model | {"/var/task/requirements.txt"}
     named = {package["name"] for package in json.loads(packages)}
@@ -198,10 +201,11 @@ def test_sam_classifies_the_photo_of_the_local_system(python: str, system: Syste
 
     (classification,) = invoke_by_sam("s3")["classifications"]
 
-    assert (classification["status"], classification["label"]) == ("SUCCEEDED", "t-shirt")
+    label = shipped_label((ROOT / "local" / "t-shirt.jpg").read_bytes())
+    assert (classification["status"], classification["label"]) == ("SUCCEEDED", label)
     item = system.client("dynamodb").get_item(**table)["Item"]
-    assert item["label_state"] == {"S": "t-shirt#SUCCEEDED"}
-    assert item["model_version"] == {"S": Description.read(ROOT / "model").version}
+    assert item["label_state"] == {"S": f"{label}#SUCCEEDED"}
+    assert item["model_version"] == {"S": Description.read(SHIPPED_MODEL).version}
     assert system.get("/classifications/listing-42/front.jpg").json() == classification
 
 
@@ -218,12 +222,13 @@ def test_sam_prints_what_to_start_without_the_local_system(python: str, tmp_path
 
 def test_sam_answers_an_event_of_the_api(python: str, system: System) -> None:
     answer = invoke_by_sam("api_predict_bytes")
+    photo = base64.b64decode(json.loads((ROOT / "events" / "api_predict_bytes.json").read_text())["body"])
 
     assert answer["statusCode"] == 200
     assert tuple(json.loads(answer["body"])) == LABELS
     (location,) = answer["multiValueHeaders"]["Location"]
     record = system.get(location.removeprefix("/prod")).json()
-    assert (record["label"], record["source"]) == ("t-shirt", "bytes")
+    assert (record["label"], record["source"]) == (shipped_label(photo), "bytes")
 
 
 def test_the_api_of_sam_answers_every_route(python: str, system: System, network: str) -> None:
@@ -250,16 +255,16 @@ def test_the_api_of_sam_answers_every_route(python: str, system: System, network
 
 def _check_routes(url: str) -> None:
     scores = requests.post(f"{url}/predict", json={"url": PHOTO_URL}, timeout=30)
-    assert (scores.status_code, max(scores.json(), key=scores.json().__getitem__)) == (200, "pants")
+    assert (scores.status_code, max(scores.json(), key=scores.json().__getitem__)) == (200, PANTS_LABEL)
     record = requests.get(url + scores.headers["Location"], timeout=30)
-    assert (record.json()["label"], record.json()["source"]) == ("pants", "url")
+    assert (record.json()["label"], record.json()["source"]) == (PANTS_LABEL, "url")
     unchanged = requests.get(record.url, headers={"If-None-Match": record.headers["ETag"]}, timeout=30)
     assert unchanged.status_code == 304
 
     created = requests.post(
         f"{url}/classifications", data=photo("t-shirt"), headers={"Content-Type": "image/jpeg"}, timeout=30
     )
-    assert (created.status_code, created.json()["label"]) == (201, "t-shirt")
+    assert (created.status_code, created.json()["label"]) == (201, shipped_label(photo("t-shirt")))
     files = [{"name": "front.jpg", "content_type": "image/jpeg"}]
     uploads = requests.post(f"{url}/uploads", json={"files": files}, timeout=30)
     assert (uploads.status_code, len(uploads.json()["items"])) == (201, 1)
@@ -277,7 +282,7 @@ def test_a_direct_invocation_is_answered_with_the_scores(container: Container) -
     scores = container.invoke({"url": PHOTO_URL})
 
     assert tuple(scores) == LABELS
-    assert max(scores, key=scores.__getitem__) == "pants"
+    assert max(scores, key=scores.__getitem__) == PANTS_LABEL
 
 
 def test_the_container_can_write_only_temporary_files(container: Container) -> None:
@@ -328,7 +333,7 @@ def test_a_function_that_is_killed_starts_again(container: Container) -> None:
     """Lack of memory would kill its process too. The next event starts a new one."""
     assert run("docker", "exec", container.name, "sh", "-c", _KILL_PYTHON) == "killed"
 
-    wait_until(lambda: container.invoke({"url": PHOTO_URL}), lambda answer: "pants" in answer)
+    wait_until(lambda: container.invoke({"url": PHOTO_URL}), lambda answer: PANTS_LABEL in answer)
 
     assert container.is_running
 

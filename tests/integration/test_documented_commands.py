@@ -24,6 +24,7 @@ from tests.support.errors import error_kinds
 from tests.support.local_system import TIMEOUT, System, running, status
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.shown_answers import comparable_model, comparable_text, shape
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 API_PAGE = ROOT / "docs" / "api.md"
@@ -31,6 +32,7 @@ API_PAGE = ROOT / "docs" / "api.md"
 # Blocks that cannot run on this machine: page, how the first command begins, and the reason. Those that need an AWS
 # account run against moto's account instead.
 AWS_ACCOUNT = "needs an AWS account"
+TRAINING = "needs photos and TensorFlow; tests/training/test_train.py takes the same road"
 EMULATOR = "needs Docker and an AWS account; tests/deploy/test_deploy.py runs it on an emulator"
 NOT_HERE = {
     ("README.md", "make run"): "starts the local system, as tests/support/local_system.py does for this test",
@@ -44,7 +46,11 @@ NOT_HERE = {
         "openapi-python-client generate",
     ): "needs a package; tests/integration/test_generated_client.py runs it",
     ("README.md", "sam build"): "needs Docker and an AWS account; tests/container/test_container.py builds and invokes",
-    ("README.md", "git clone"): "needs the internet and hours; tests/training/test_train.py trains on a few photos",
+    ("README.md", "make evaluate"): TRAINING,
+    ("training.md", "make train QUICK=1"): TRAINING,
+    ("training.md", "git clone"): "needs the internet and hours; tests/training/test_train.py trains on a few photos",
+    ("training.md", ".venv-training/bin/python -m pip"): "needs a GPU",
+    ("training.md", "make confirmed"): "needs confirmed photos; tests/unit/test_export_confirmed.py exports some",
     ("desk.md", ".venv/bin/python -m pytest"): "starts Chromium; `make test-browser` runs the test without the pauses",
     ("deploy.md", "sam build"): "needs Docker and an AWS account; tests/container/test_container.py builds and invokes",
     ("deploy.md", "RIE="): "needs Docker and the internet; tests/container/test_container.py uses the same emulator",
@@ -207,8 +213,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A local system that has classified its example photo."""
-    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output") as started:
+    """A local system that has classified its example photo, with the model whose answers the pages show if possible."""
+    model = ("--model", str(comparable_model()))
+    with running(free_port(), free_port(), tmp_path_factory.mktemp("system") / "output", *model) as started:
         started.classification("listing-42/front.jpg", status("SUCCEEDED"))
         yield started
 
@@ -238,15 +245,16 @@ def check_block(block: Block, shell: Shell, system: System) -> None:
 
 
 def assert_as_shown(command: Command, answer: str) -> None:
-    """Compare JSON by its shape, and text by its words."""
+    """Compare JSON by its shape, and text by its words, but for the verdicts of a model that is not here."""
     if not command.shown:
         assert '"error": {"code"' not in answer, f"{command.text}\n{answer}"
         return
     try:
         shown = read_json(command.shown)
     except ValueError:
-        shown_at_the_end = re.escape(command.shown).replace(MORE, ".*") + r"\Z"  # the AWS CLI reports progress before
-        assert re.search(shown_at_the_end, answer.strip()), f"{command.text}\n{answer}"
+        shown_text = re.escape(comparable_text(command.shown)).replace(MORE, ".*")
+        # The AWS CLI reports progress before.
+        assert re.search(rf"{shown_text}\Z", answer.strip()), f"{command.text}\n{answer}"
     else:
         actual = json.loads(answer)
         assert shape(shortened(actual, shown)) == shape(shown), f"{command.text}\n{answer}"
@@ -271,15 +279,6 @@ def shortened(actual: Any, shown: Any) -> Any:
         items = [*actual[: len(shown) - 1], MORE] if is_short else actual
         return [shortened(item, shown[number]) if number < len(shown) else item for number, item in enumerate(items)]
     return actual
-
-
-def shape(content: Any) -> Any:
-    """Return the names and types of fields, and those of each item of a list."""
-    if isinstance(content, dict):
-        return {name: shape(value) for name, value in content.items()}
-    if isinstance(content, list):
-        return [shape(item) for item in content]
-    return "number" if isinstance(content, int | float) and not isinstance(content, bool) else type(content).__name__
 
 
 @pytest.mark.parametrize(

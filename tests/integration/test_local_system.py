@@ -19,12 +19,12 @@ from classifier.description import Description
 from local.aws import BUCKET
 from tests.support.drawings import encoded, garment, photo
 from tests.support.local_system import System, is_healthy, running, start, status, wait_until, worker_pids
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SHIPPED_MODEL, TESTS_MODEL
 from tests.support.photo_server import PhotoServer
 from tests.support.ports import free_port
 
 T_SHIRT, PANTS = photo("t-shirt"), photo("pants")
-LABELS = Description.read(ROOT / "model").labels
+LABELS = Description.read(TESTS_MODEL).labels
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,16 @@ def test_the_example_photo_is_classified(system: System) -> None:
     assert event["object"]["key"] == "uploads/" + record["id"]
     assert event["object"]["eTag"] == record["image"]["etag"]
     assert event["object"]["size"] == record["image"]["bytes"]
+
+
+def test_the_shipped_model_classifies_the_example_photo(tmp_path: Path) -> None:
+    """It gives any of its labels: the owner of the shop may have shipped a model of other clothes."""
+    shipped = Description.read(SHIPPED_MODEL)
+    with running(free_port(), free_port(), tmp_path / "output.txt", "--model", str(SHIPPED_MODEL)) as system:
+        record = system.classification("listing-42/front.jpg", status("SUCCEEDED", "FAILED"))
+
+        assert record["label"] in shipped.labels
+        assert record["model_version"] == system.get("/model").json()["version"] == shipped.version
 
 
 def test_a_record_follows_its_photo_from_upload_to_overwriting_and_deletion(system: System) -> None:

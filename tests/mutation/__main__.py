@@ -15,7 +15,18 @@ ROOT = Path(__file__).parent.parent.parent
 _SETTINGS = Path(__file__).with_name("mutmut.toml")
 _LEAST_SCORE = 0.9
 # What the unit tests read, beside the code.
-_COPIED = ("functions", "tests", "local", "model", "events", "docs", "training", "template.yaml", "README.md")
+_COPIED = (
+    "functions",
+    "tests",
+    "local",
+    "model",
+    "events",
+    "docs",
+    "training",
+    "evaluation",
+    "template.yaml",
+    "README.md",
+)
 
 
 def main() -> int:

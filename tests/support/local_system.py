@@ -16,15 +16,19 @@ import boto3
 import requests
 from botocore.config import Config
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, TESTS_MODEL
 
 TIMEOUT = 20  # seconds; a photo takes much less than one, but more on a loaded machine
 
 
 def start(port: int, aws_port: int, output: Path, *options: str) -> "subprocess.Popen[bytes]":
-    """Start a local system on these ports, with further options, that writes its output to the file."""
+    """Start a local system on these ports, with further options, that writes its output to the file.
+
+    It has the model of the tests unless the options name another one.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
-    command = [sys.executable, "-m", "local", "--port", str(port), "--aws-port", str(aws_port), *options]
+    ports = ["--port", str(port), "--aws-port", str(aws_port)]
+    command = [sys.executable, "-m", "local", *ports, "--model", str(TESTS_MODEL), *options]
     # A shell's background job ignores Ctrl-C, and its child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("wb") as log:

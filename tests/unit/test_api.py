@@ -499,7 +499,7 @@ def test_an_invalid_list_of_files_is_refused(api: Api, content: Any) -> None:
 def test_the_model_is_described(api: Api, model: Model) -> None:
     content = api.request("GET", "/model").json
 
-    assert (content["name"], content["version"]) == ("mobilenet_v2", model.description.version)
+    assert (content["name"], content["version"]) == (model.description.name, model.description.version)
     assert content["labels"] == list(model.description.labels)
     assert content["input"]["width"] == model.description.input_size
     assert 0.8 < content["accuracy"] <= 1

@@ -182,7 +182,7 @@ def test_a_decoder_that_ignores_the_limit_of_its_time_fails_by_that_limit(
     harmful: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoders_module, "MAX_CPU_SECONDS", 1)
-    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 3)
+    monkeypatch.setattr(decoders_module, "MAX_SECONDS", 7)  # on a busy machine, it gets little of the processor
 
     with pytest.raises(ImageTooLarge):
         decode(harmful, "loop_on")
