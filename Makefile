@@ -5,7 +5,9 @@ VENV ?= .venv
 PORT ?= 8000
 AWS_PORT ?= 5000
 WEIGHTS ?= imagenet
-RUN ?= build/training
+MODEL ?= model
+NEW ?= build/model
+OLD ?= model
 
 TRAINING_VENV = $(VENV)-training
 SAM_VENV = $(VENV)-sam
@@ -16,9 +18,9 @@ LOCK_VENV = $(VENV)-lock
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 # Each lock comes after those that it builds on.
-LOCKS = requirements local/requirements tests/requirements tests/browser/requirements tests/mutation/requirements \
-  training/requirements benchmarks/requirements tests/sam-requirements tests/aws-cli-requirements \
-  tests/deploy-requirements requirements-uv
+LOCKS = requirements local/requirements evaluation/requirements tests/requirements tests/browser/requirements \
+  tests/mutation/requirements training/requirements benchmarks/requirements tests/sam-requirements \
+  tests/aws-cli-requirements tests/deploy-requirements requirements-uv
 # Dependabot reads these options from the header of each lock.
 LOCK_OPTIONS = --universal --python-version 3.11 --generate-hashes
 
@@ -26,7 +28,7 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate \
-  verdicts bench bench-container costs screenshots lock clean docker data
+  compare ship confirmed retrain verdicts bench bench-container costs screenshots lock clean docker data
 
 ##@ Run
 
@@ -69,14 +71,31 @@ mutation: $(VENV)/.mutation ## Change the code in small ways, and report the cha
 
 ##@ Train and measure the model
 
-train: data $(TRAINING_VENV)/.training ## Train, convert and evaluate on the photos in DATA=, and write model/
-	$(TRAINING_VENV)/bin/python -m training.train --data "$(DATA)" --weights "$(WEIGHTS)" --run $(RUN)
-	$(TRAINING_VENV)/bin/python -m training.convert --data "$(DATA)" --run $(RUN)
-	$(TRAINING_VENV)/bin/python -m training.variants --data "$(DATA)" --run $(RUN)
-	$(TRAINING_VENV)/bin/python -m training.publish --data "$(DATA)" --run $(RUN)
+train: data $(TRAINING_VENV)/.training ## Train a model on the photos in DATA=, into build/model; QUICK=1, OUT=, RECIPE=, WEIGHTS= change it
+	$(TRAINING_VENV)/bin/python -m training --data "$(DATA)" $(if $(QUICK),--quick) $(if $(RECIPE),--recipe "$(RECIPE)") \
+	  --weights "$(WEIGHTS)" --out "$(or $(OUT),build/model)"
 
-evaluate: data $(TRAINING_VENV)/.training ## Measure model/ on the photos in DATA=, and write build/report/
-	$(TRAINING_VENV)/bin/python -m evaluation.evaluate --data "$(DATA)" --report build/report
+evaluate: data $(VENV)/.evaluation ## Measure a model on the photos in DATA=, and write a page; MODEL= and OUT= change the folders
+	$(VENV)/bin/python -m evaluation.evaluate --model "$(MODEL)" --data "$(DATA)" --out "$(or $(OUT),build/evaluation)"
+
+compare: $(VENV)/.evaluation ## Compare the model in NEW= with that in OLD= on the photos in DATA=, and write a page
+	$(VENV)/bin/python -m evaluation.compare --new "$(NEW)" --old "$(OLD)" $(if $(DATA),--data "$(DATA)") \
+	  --out "$(or $(OUT),build/comparison)"
+
+ship: $(VENV)/.evaluation ## Put the model in NEW= into model/ if it is no worse; DATA= names photos, FORCE=1 ignores what is worse
+	$(VENV)/bin/python -m evaluation.ship --new "$(NEW)" --old "$(OLD)" $(if $(DATA),--data "$(DATA)") $(if $(FORCE),--force)
+
+confirmed: $(VENV)/.evaluation ## Write the photos with confirmed labels into OUT=; BY="shop seller" counts sellers' answers, too
+	$(VENV)/bin/python -m training.export_confirmed "$(or $(OUT),build/confirmed)" $(if $(BY),--by $(BY))
+
+# The photos come first: TensorFlow is installed only if there are any. A comparison that fails does not hide the model.
+retrain: data ## Train on the photos in DATA= and the confirmed ones, and compare with model/; OUT= and BY= change it
+	@$(MAKE) --no-print-directory confirmed OUT=build/confirmed
+	@$(MAKE) --no-print-directory --silent $(TRAINING_VENV)/.training
+	$(TRAINING_VENV)/bin/python -m training --data "$(DATA)" --data build/confirmed --weights "$(WEIGHTS)" \
+	  --out "$(or $(OUT),build/model)"
+	@$(MAKE) --no-print-directory compare DATA= NEW="$(or $(OUT),build/model)" OUT=build/comparison; status=$$?; \
+	  echo 'If it is better, put it into model/: make ship NEW="$(or $(OUT),build/model)"'; exit $$status
 
 verdicts: data $(VENV)/.tests ## Measure the verdicts on listings of the photos in DATA=, and write benchmarks/verdicts.md
 	$(VENV)/bin/python -m benchmarks.verdicts "$(DATA)"
@@ -124,6 +143,11 @@ data:
 # The stamp of each environment is written last, so that the next run repeats an installation that did not finish.
 
 $(VENV)/.local: local/requirements.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) …"
+	@$(VENV)/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.evaluation: evaluation/requirements.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
 	@$(VENV)/bin/python $(PIP_INSTALL) -r $<
 	@touch $@

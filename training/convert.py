@@ -1,47 +1,57 @@
-"""Converts the first fold's network of a run for each size and precision that `training.variants` compares."""
+"""Converts a network of a run to TensorFlow Lite. Needs TensorFlow, whatever backend the run was trained on."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: hides its start-up messages
+# Before TensorFlow is imported: hide its start-up messages.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from training import network
-from evaluation.dataset import DatasetError, read_photos
-from training.run import WEIGHTS_FILE, evaluation_photos, fold_name, read_record, variant_file
-from training.variants import PRECISIONS, SIZES
+import keras
+import tensorflow as tf
 
-_SAMPLES = 200  # training photos, to fit the ranges of int8 to
+from training.run import FINAL, Fit, RunError, converted_file, read_record, served_file
+from training.serving import Served
 
 
-def convert(run: Path, data: Path, sizes: Sequence[int]) -> None:
-    """Write a TensorFlow Lite file for each size and precision into the run's folder."""
-    record = read_record(run)
-    other_folds = range(1, record.recipe.folds)  # the first fold's network was trained on their photos
-    training_photos = [path for fold in other_folds for path in evaluation_photos(run / fold_name(fold), data)]
-    sample = network.sample_photos(training_photos)
-    for size in sizes:
-        model = network.load(run / fold_name(0) / WEIGHTS_FILE, len(record.labels), record.recipe)
-        images = read_photos(sample, size)
-        served = network.prepare_for_serving(model, images)
-        for precision, converted in network.to_tflite(served, size, PRECISIONS, images[:_SAMPLES]).items():
-            path = variant_file(run, size, precision)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(converted)
+def to_tflite(network: keras.Model, size: int) -> bytes:
+    """Convert a network to a TensorFlow Lite file with float16 weights.
+
+    It takes one photo, `pixels`, uint8 RGB of shape (1, size, size, 3).
+    """
+    weights = [variable.numpy() for variable in network.trainable_variables]
+    others = [variable.numpy() for variable in network.non_trainable_variables]
+
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.uint8, name="pixels")])  # type: ignore[untyped-decorator]
+    def serve(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        # The weights are constants, because the converter can lose Keras's variables without an error, and to save the
+        # variables for it takes longer than the whole conversion.
+        constants = ([tf.constant(value) for value in values] for values in (weights, others))
+        outputs: dict[str, tf.Tensor]
+        outputs, _ = network.stateless_call(*constants, tf.cast(pixels, tf.float32), training=False)
+        return outputs
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], tf.Module())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    converted: bytes = converter.convert()
+    return converted
 
 
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m training.convert", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder that training.train wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder that the run was trained on")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sides of photos, in pixels")
+    parser.add_argument("--fit", type=Fit, required=True, choices=list(Fit), help="which of the two networks")
     arguments = parser.parse_args()
+    folder = arguments.run / FINAL
     try:
-        convert(arguments.run, arguments.data, arguments.sizes)
-    except (DatasetError, OSError) as error:
+        served = Served.load(served_file(folder, arguments.fit))
+        converted = to_tflite(served.build(), read_record(arguments.run).recipe.size)
+        converted_file(folder, arguments.fit).write_bytes(converted)
+    except (RunError, OSError) as error:
         print(f"convert: {error}", file=sys.stderr)
         return 1
     return 0

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from classifier.model import softmax
-from training.calibration import TARGET_FAMILIAR_SHARE, Calibration
-from evaluation.predictions import NetworkOutputs
 from evaluation.metrics import log_loss
+from evaluation.predictions import NetworkOutputs
+from training.calibration import TARGET_FAMILIAR_SHARE, Calibration
 
 _FITTED_ACCURACY = 0.975  # more than TARGET_ACCURACY: on photos that were not fitted to it is a little lower
 _MIN_INVERSE_TEMPERATURE = 0.01  # an untrained network would get 0, which is an infinite temperature

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from training.calibration import Calibration
-from evaluation.predictions import NetworkOutputs
 from evaluation.metrics import OodMetrics
+from evaluation.predictions import NetworkOutputs
+from training.calibration import Calibration
 
 _TRUE_POSITIVE_RATE = 0.95  # at which the detection rate is reported, as is usual for this task
 

@@ -1,9 +1,11 @@
 """The recipe: all hyperparameters. `recipe.toml` holds the committed model's, and `model.json` records them."""
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from training.trunk_names import TITLES
 
 
 class RecipeError(Exception):
@@ -12,28 +14,31 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Some epochs of training on crops of one size, in pixels a side."""
+    """Some steps of training on pictures of one size, in pixels a side."""
 
     size: int
-    epochs: int
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The hyperparameters of training.
 
-    Size: the model serves photos of `size` pixels a side. The crops of the `phases` are smaller, because a random crop
-    shows an object larger than the whole photo does (Touvron et al. 2019).
+    Network: the pretrained `trunk`, and a new head. The model serves photos of `size` pixels a side. The pictures of
+    the `phases` are smaller, because a random crop shows an object larger than the photo does (Touvron et al. 2019).
 
-    Steps: first only the new head is trained, for `head_epochs` on the features of unaugmented photos, so that
-    fine-tuning does not distort the pretrained features (Kumar et al. 2022). Then the whole network is trained by
-    AdamW, except the stem and the first `frozen_blocks` of the 17 blocks: their filters are general, and training them
-    would take half of the time. The learning rate rises during the first tenth of the steps and then follows a cosine
-    to zero. The weights are an exponential moving average over the steps, with the momentum `average_momentum`.
+    Probe: first only the head is trained, as a logistic regression on the features of the pretrained trunk (a linear
+    probe) with the inverse regularisation `probe_c`. Fine-tuning starts from it (Kumar et al. 2022). Without `phases`
+    nothing is fine-tuned.
 
-    Seeds: all of this is done from `seeds` seeds, the first of which is `seed`, and the resulting weights are averaged.
-    The networks start from the same pretrained weights and end close enough to each other for their average to be more
-    accurate than each of them (Wortsman et al. 2022, "Model soups").
+    Fine-tuning: all convolutions are trained by AdamW on batches of `batch_size`. The batch norms stay as they came.
+    The learning rate rises to `learning_rate` during the first tenth of the steps and then follows a cosine to zero.
+    The weights are an exponential moving average over the steps, with the momentum `average_momentum`. All of this is
+    done from `seeds` seeds, whose weights are averaged (Wortsman et al. 2022, "Model soups").
+
+    Teachers: with `teachers`, the names of trunks, each of these is fine-tuned first, in `teacher_phases`. The network
+    then learns to answer as the mean of their logits on the same picture (Beyer et al. 2022, "A good teacher is patient
+    and consistent"), instead of the labels.
 
     Loss: cross-entropy with `label_smoothing`. With `class_balance` 0 it is trained for the labels' frequencies in the
     data, with 1 for equal frequencies (logit adjustment, Menon et al. 2021).
@@ -46,14 +51,15 @@ class Recipe:
     is used only for calibration and evaluation.
     """
 
-    seed: int
-    seeds: int
+    trunk: str
     size: int
-    phases: tuple[Phase, ...]
     folds: int
+    seeds: int
+    probe_c: float
+    phases: tuple[Phase, ...]
+    teachers: tuple[str, ...]
+    teacher_phases: tuple[Phase, ...]
     batch_size: int
-    frozen_blocks: int
-    head_epochs: int
     learning_rate: float
     weight_decay: float
     dropout: float
@@ -81,19 +87,22 @@ class Recipe:
             different = ", ".join(sorted(names ^ set(values)))
             raise RecipeError(f"A recipe has every field once and no others. Missing or unknown: {different}.")
         try:
-            phases = tuple(Phase(**phase) for phase in values["phases"])
+            phases = {name: tuple(Phase(**phase) for phase in values[name]) for name in ("phases", "teacher_phases")}
         except TypeError as error:
-            raise RecipeError("A phase must be a table such as { size = 192, epochs = 10 }.") from error
-        return cls(**values | {"phases": phases})
+            raise RecipeError("A phase must be a table such as { size = 192, steps = 1200 }.") from error
+        recipe = cls(**values | phases | {"teachers": tuple(values["teachers"])})
+        for trunk in (recipe.trunk, *recipe.teachers):
+            if trunk not in TITLES:
+                raise RecipeError(f"There is no trunk {trunk}. There are {', '.join(TITLES)}.")
+        if recipe.folds < 2:  # noqa: PLR2004
+            raise RecipeError(
+                "folds must be at least 2: the photos of each fold measure a network that never saw them."
+            )
+        return recipe
 
-    def per_seed(self) -> "list[Recipe]":
-        """Return a recipe for each of the seeds."""
-        return [replace(self, seed=self.seed + number) for number in range(self.seeds)]
-
-    @property
-    def epochs(self) -> int:
-        """The epochs of all phases."""
-        return sum(phase.epochs for phase in self.phases)
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as JSON has them."""
+        return asdict(self)
 
     @property
     def source_size(self) -> int:

@@ -1,30 +1,43 @@
 """The files of a training run, which `train` writes and the other commands read.
 
 A run is a folder with a record and a folder for each network: `final`, `fold-1`, `fold-2` and so on. This module does
-not import TensorFlow, so `variants` and `publish` run without it.
+not import Keras, so `publish` runs without it.
 """
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from evaluation.dataset import DatasetError
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.predictions import NetworkOutputs
 from training.recipe import Recipe
 
 FINAL = "final"
 RECORD_FILE = "record.json"
-WEIGHTS_FILE = "network.weights.h5"  # the average over the seeds, before the network is prepared for serving
-LOGITS_FILE = "logits.npy"  # the Keras network's logits for its evaluation photos
-PHOTOS_FILE = "photos.json"  # the evaluation photos, relative to the data; written last, when the network is complete
-VARIANTS_FILE = "variants.json"
+
+
+class Fit(StrEnum):
+    """The two networks that are fitted to the same photos."""
+
+    PROBE = "probe"  # the pretrained trunk with a new head
+    TUNED = "tuned"  # the fine-tuned network
+
+
+class RunError(Exception):
+    """The run's folder cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
     """What a run was trained on, and how.
 
-    `photos` is their number and `data_sha256` their `fingerprint`. `weights` is the name of the file of initial
-    weights. `packages` has the versions of the libraries.
+    `photos` is their number and `data_sha256` their `fingerprint`. `weights` says where the initial weights come from.
+    `packages` has the versions of the libraries, and `backend` the name of Keras's.
     """
 
     labels: tuple[str, ...]
@@ -32,40 +45,95 @@ class TrainingRecord:
     photos: int
     data_sha256: str
     weights: str
+    backend: str
     packages: dict[str, str]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingRecord":
+        """Make a record from what `dataclasses.asdict` and JSON made of one."""
+        typed = {"labels": tuple(values["labels"]), "recipe": Recipe.from_dict(values["recipe"])}
+        return cls(**values | typed)
+
+
+def write_record(run: Path, record: TrainingRecord) -> None:
+    """Write the record into the run's folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / RECORD_FILE).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
 def read_record(run: Path) -> TrainingRecord:
-    """Read the record of a run. Raise `OSError` if there is none."""
-    values = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
-    typed = {"labels": tuple(values["labels"]), "recipe": Recipe.from_dict(values["recipe"])}
-    return TrainingRecord(**values | typed)
+    """Read the record of a run. Raise `RunError` if there is none."""
+    try:
+        return TrainingRecord.from_dict(json.loads((run / RECORD_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is not the folder of a training run: {error}") from error
 
 
-def fold_name(fold: int) -> str:
-    """Return the name of the folder of the network that is trained without a fold; folds are counted from 0."""
-    return f"fold-{fold + 1}"
+def run_name(recipe: Recipe, data_sha256: str, weights: str) -> str:
+    """Return a name that changes with the recipe, the photos and the initial weights.
+
+    So a run with other settings gets another folder, and an interrupted one finds its own again.
+    """
+    content = json.dumps([recipe.to_dict(), data_sha256, weights])
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
-def seed_weights_file(folder: Path, seed: int) -> Path:
-    """Return the path of the weights of one seed in a network's folder."""
-    return folder / f"seed-{seed}.weights.h5"
+def network_names(folds: int) -> list[str]:
+    """Return the names of the networks of a run; the one to ship is the last."""
+    return [*(f"fold-{fold + 1}" for fold in range(folds)), FINAL]
 
 
-def seed_logits_file(folder: Path, seed: int) -> Path:
-    """Return the path of the logits of one seed, as in LOGITS_FILE; they are written after the weights."""
-    return folder / f"seed-{seed}.npy"
+@dataclass(frozen=True, slots=True)
+class FitOutputs:
+    """A network's outputs for its evaluation photos, and by kind for images of nothing that it knows.
+
+    `indexes`, of shape (n,), are those of the evaluation photos among the photos of the run.
+    """
+
+    indexes: npt.NDArray[np.int64]
+    photos: NetworkOutputs
+    unknown: dict[str, NetworkOutputs]
+
+    def save(self, path: Path) -> None:
+        """Write them into a file, at once or not at all."""
+        arrays: dict[str, npt.NDArray[np.float64]] = {}
+        for kind, outputs in {"": self.photos, **self.unknown}.items():
+            arrays |= {f"{kind}|logits": outputs.logits, f"{kind}|familiarities": outputs.familiarities}
+        part = path.with_suffix(".part.npz")
+        np.savez(part, indexes=self.indexes, **arrays)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "FitOutputs":
+        """Read what `save` wrote. Raise `RunError` if there is no such file."""
+        if not path.exists():
+            raise RunError(f"The training has not ended: there is no {path}. Start it again to continue.")
+        with np.load(path) as arrays:
+            kinds = sorted({name.split("|")[0] for name in arrays if "|" in name})
+            outputs = {
+                kind: NetworkOutputs(
+                    arrays[f"{kind}|logits"].astype(np.float64), arrays[f"{kind}|familiarities"].astype(np.float64)
+                )
+                for kind in kinds
+            }
+            return cls(arrays["indexes"], outputs.pop(""), outputs)
 
 
-def variant_file(run: Path, size: int, precision: str) -> Path:
-    """Return the path of the variant that takes photos of `size` pixels a side."""
-    return run / "variants" / f"{size}-{precision}.tflite"
+def outputs_file(folder: Path, fit: Fit) -> Path:
+    """Return the path of the outputs in a network's folder. They are written last, when the network is complete."""
+    return folder / f"{fit}.npz"
 
 
-def evaluation_photos(folder: Path, data: Path) -> list[Path]:
-    """Return the paths of a network's evaluation photos, in the order of its logits. Raise `DatasetError`."""
-    paths = [data / name for name in json.loads((folder / PHOTOS_FILE).read_text(encoding="utf-8"))]
-    for path in paths:
-        if not path.is_file():
-            raise DatasetError(f"The run was trained on other photos: there is no {path}.")
-    return paths
+def served_file(folder: Path, fit: Fit) -> Path:
+    """Return the path of the network to serve, in the folder of the network to ship."""
+    return folder / f"{fit}-served.npz"
+
+
+def converted_file(folder: Path, fit: Fit) -> Path:
+    """Return the path of the converted network, in the folder of the network to ship."""
+    return folder / f"{fit}.tflite"
+
+
+def weights_file(folder: Path, role: str, seed: int) -> Path:
+    """Return the path of the fine-tuned weights of one seed; the role is that of a teacher or of the student."""
+    return folder / f"{role}-seed-{seed}.weights.h5"

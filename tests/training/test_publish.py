@@ -1,182 +1,199 @@
-"""Publishing a run: what is checked, calibrated, measured and written."""
+"""Publishing a run: what is checked, calibrated, measured and written. The networks' outputs are made up."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from classifier.description import Description
-from classifier.limits import Limits
 from classifier.model import Model
-from classifier.photos import decode
-from tests.support.drawings import encoded, garment
-from tests.support.paths import ROOT
-from training.calibration import Calibration
-from evaluation.dataset import DatasetError, Split, read_split
-from evaluation.predictions import Evaluation
-from training.model_description import ModelDescription, NetworkFile
+from evaluation.dataset import read_photos
+from evaluation.predictions import NetworkOutputs, collect_outputs, read_predictions
+from tests.support.paths import TESTS_MODEL
+from tests.training.conftest import RECIPE, write_data
+from training.card import card
+from training.choice import choose_fit, read_fits
+from training.data import TrainingPhotos
+from training.model_description import ModelDescription
+from training.out_of_distribution import KINDS
 from training.publish import PublishError, publish
-from training.recipe import Recipe
-from evaluation.report import write_report
-from training.run import LOGITS_FILE, PHOTOS_FILE, RECORD_FILE, VARIANTS_FILE, TrainingRecord, seed_logits_file
+from training.run import FINAL, Fit, FitOutputs, RunError, TrainingRecord, converted_file, outputs_file, write_record
+from training.train import plan_networks
 
-LABELS = Description.read(ROOT / "model").labels
-
-
-def write_photos(folder: Path, labels: tuple[str, ...] = LABELS) -> None:
-    """Write two drawn photos for each label. Only those of pants and t-shirts show their label."""
-    for label in labels:
-        (folder / label).mkdir(parents=True)
-        kind = label if label in {"pants", "t-shirt"} else "pants"
-        for number in (1, 2):
-            (folder / label / f"{number}.jpg").write_bytes(encoded(garment(kind)))
+LABELS = Model.load(TESTS_MODEL).description.labels
 
 
 @pytest.fixture
-def record(model: Model) -> TrainingRecord:
-    """The record of a run with two folds and two seeds, on twenty photos."""
-    recipe = Recipe.load(ROOT / "training" / "recipe.toml")
-    return TrainingRecord(
-        labels=LABELS,
-        recipe=replace(recipe, size=model.description.input_size, folds=2, seeds=2),
-        photos=20,
-        data_sha256="0" * 64,
-        weights="imagenet",
-        packages={"keras": "3.15.1"},
-    )
+def data(tmp_path: Path) -> Path:
+    """Drawn photos in folders of all labels; only those of pants and t-shirts show their label."""
+    write_data(tmp_path / "data", 4, LABELS)
+    return tmp_path / "data"
 
 
 @pytest.fixture
-def run(tmp_path: Path, model: Model, record: TrainingRecord) -> Path:
-    """A run on the drawn photos in `tmp_path/data` in which every network is the committed one.
-
-    Each fold has one photo of each label.
-    """
-    data = tmp_path / "data"
-    write_photos(data / "train")
+def run(data: Path, tmp_path: Path, model: Model) -> Path:
+    """A run on these photos in which every network is that of the tests, and the probe's answers are random."""
+    training = TrainingPhotos.read([data])
+    recipe = replace(RECIPE, trunk="efficientnet_lite0", size=model.description.input_size)
     run = tmp_path / "run"
-    split = read_split(data / "train", record.recipe.size)
-    names = [path.relative_to(data).as_posix() for path in split.files]
-    logits = np.stack([model.outputs(image).logits for image in split.images])
-    for name, kept in {"fold-1": slice(0, None, 2), "fold-2": slice(1, None, 2), "final": slice(None)}.items():
-        (run / name).mkdir(parents=True)
-        (run / name / "clothing.tflite").write_bytes((ROOT / "model" / "clothing.tflite").read_bytes())
-        np.save(run / name / LOGITS_FILE, logits[kept])
-        np.save(seed_logits_file(run / name, 1), logits[kept])
-        np.save(seed_logits_file(run / name, 2), -logits[kept])
-        (run / name / PHOTOS_FILE).write_text(json.dumps(names[kept]))
-    (run / RECORD_FILE).write_text(json.dumps(asdict(record)))
-    variant = {"size": 224, "precision": "int8", "bytes": 2_600_000, "runtime": "tflite_runtime"}
-    measured = {"accuracy": 0.85, "accuracy_mirrored": 0.86, "milliseconds": 38.0}
-    (run / VARIANTS_FILE).write_text(json.dumps([variant | measured, variant | dict.fromkeys(measured)]))
+    write_record(run, TrainingRecord(LABELS, recipe, len(training.names), training.sha256, "a package", "jax", {}))
+    outputs = collect_outputs(model, read_photos(training.photos.files, recipe.size))
+    noise = NetworkOutputs(np.random.default_rng(0).normal(0, 1, (100, len(LABELS))), np.zeros(100))
+    for plan in plan_networks(training.groups, recipe.folds):
+        (run / plan.name).mkdir()
+        unknown = dict.fromkeys(KINDS, noise)
+        found = FitOutputs(plan.evaluation, outputs.take(plan.evaluation), unknown)
+        found.save(outputs_file(run / plan.name, Fit.TUNED))
+        replace(found, photos=noise.take(plan.evaluation)).save(outputs_file(run / plan.name, Fit.PROBE))
+    converted_file(run / FINAL, Fit.TUNED).write_bytes((TESTS_MODEL / "clothing.tflite").read_bytes())
     return run
 
 
-def test_the_version_changes_with_everything_that_changes_predictions(record: TrainingRecord) -> None:
-    """Batch Operations classifies again what another version has classified, also if only the calibration changed."""
-    description = ModelDescription(
-        training=record,
-        network=NetworkFile("0" * 64, 1),
-        calibration=Calibration(1.0, (0.0,) * len(LABELS), 0.5, 0.5),
-        conversion_error=0.0,
-        fold_accuracies=(),
-        seed_accuracies=(),
-        metrics={},
-    )
-    changed = [
-        replace(description, network=NetworkFile("1" * 64, 1)),
-        replace(description, calibration=replace(description.calibration, biases=(0.1,) * len(LABELS))),
-        replace(description, training=replace(record, labels=LABELS[::-1])),
-    ]
-
-    assert len({description.version, *(other.version for other in changed)}) == 4
-    assert replace(description, training=replace(record, photos=21)).version == description.version
+def publish_to(out: Path, run: Path, data: Path) -> ModelDescription:
+    return publish(run, TrainingPhotos.read([data]), out)
 
 
-def test_a_published_model_serves(run: Path, tmp_path: Path) -> None:
-    publish(run, tmp_path / "data", tmp_path / "out")
-
-    model = Model.load(tmp_path / "out")
-    scores = model.predict(decode(encoded(garment("t-shirt")), model.description.input_size, Limits()).pixels).scores
-
-    assert max(scores, key=scores.__getitem__) == "t-shirt"
-    assert model.description.metrics["held_out"]["n"] == 20
-    assert model.description.accuracy == pytest.approx(0.2)
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert model.description.version in card
-    assert "| senders held out of training | 20 | 0.200 |" in card
-    assert "| images | largest probability | energy | familiarity |" in card
-    assert "| noise | 100% |" in card
-    assert "| tflite_runtime | 224 | int8 | 2.6 | 0.850 | 0.860 | 38.0 |" in card
-    assert "| tflite_runtime | 224 | int8 | 2.6 | does not load |  |  |" in card
-    content = json.loads((tmp_path / "out" / "model.json").read_text())
-    assert content["fold_accuracies"] == [0.2, 0.2]
-    assert content["seed_accuracies"][0] == 0.2
-    assert content["seed_accuracies"][1] != 0.2
-    assert content["conversion_error"] == 0
-    assert content["training"]["weights"] == "imagenet"
+def read_card(folder: Path) -> str:
+    """Return the model card as one line."""
+    return " ".join((folder / "README.md").read_text().split())
 
 
-def test_the_model_is_evaluated_on_test_photos(run: Path, tmp_path: Path) -> None:
-    write_photos(tmp_path / "data" / "test", labels=("hat", "t-shirt"))
+def test_a_published_model_serves(run: Path, data: Path, tmp_path: Path) -> None:
+    description = publish_to(tmp_path / "out", run, data)
 
-    description = publish(run, tmp_path / "data", tmp_path / "out")
+    published = Model.load(tmp_path / "out")
+    assert published.description.version == description.version
+    assert published.description.labels == LABELS
+    assert description.fit is Fit.TUNED
+    assert description.held_out_accuracies[Fit.TUNED] > description.held_out_accuracies[Fit.PROBE]
+    assert published.description.accuracy == description.metrics["held_out"].accuracy
+    assert description.metrics["held_out"].senders == 2 * len(LABELS)
+    assert description.conversion_error < 1e-6
 
-    assert description.metrics["test"].n == 4
-    assert description.metrics["test"].accuracy == 0.5
+
+def test_the_description_can_be_read_again(run: Path, data: Path, tmp_path: Path) -> None:
+    """So that the card can be written again, which is what the tests of the shipped model do."""
+    description = publish_to(tmp_path / "out", run, data)
+
+    read = ModelDescription.from_json((tmp_path / "out" / "model.json").read_text())
+
+    assert read == description
+    assert card(read) == (tmp_path / "out" / "README.md").read_text()
+
+
+def test_held_out_answers_are_kept_for_comparison(run: Path, data: Path, tmp_path: Path) -> None:
+    publish_to(tmp_path / "out", run, data)
+
+    predictions = read_predictions(tmp_path / "out" / "predictions.csv")
+
+    assert len(set(predictions.hashes)) == len({*data.glob("train/*/*")}) or len(predictions.hashes) == 40
+    assert predictions.labels == LABELS
+    assert set(predictions.folds) == {0, 1}
+    assert "dress-0" in predictions.images[predictions.senders.index("dress-0")]
+
+
+def test_the_model_is_measured_on_test_photos_that_it_was_not_trained_on(run: Path, data: Path, tmp_path: Path) -> None:
+    """One of the test photos is a copy of a training photo."""
+    write_data(tmp_path / "other", 3, ("pants", "t-shirt"))
+    (tmp_path / "other" / "train").rename(data / "test")
+    copied = next((data / "train" / "dress").glob("*.jpg"))
+    (data / "test" / "dress").mkdir()
+    (data / "test" / "dress" / "copy.jpg").write_bytes(copied.read_bytes())
+
+    description = publish_to(tmp_path / "out", run, data)
+
+    assert description.test_photos_left_out > 0
+    assert description.metrics["test"].n + description.test_photos_left_out == 7
     assert (tmp_path / "out" / "report" / "test" / "README.md").is_file()
+    assert "test photos that are training photos too were left out" in read_card(tmp_path / "out")
 
 
-def test_childrens_clothes_have_metrics_of_their_own(run: Path, tmp_path: Path) -> None:
-    """Of each label, photo `1` shows them and photo `2` does not."""
-    (tmp_path / "data" / "senders.csv").write_text("image,sender_id,kids\n1,7,True\n2,8,False\n")
+def test_the_card_says_what_is_known_of_the_data(run: Path, data: Path, tmp_path: Path) -> None:
+    (data / "dataset.toml").write_text('name = "Our shop"\nlicence = "ours"\nlink = "https://example.com/x"\n')
 
-    metrics = publish(run, tmp_path / "data", tmp_path / "out").metrics
+    publish_to(tmp_path / "out", run, data)
 
-    assert (metrics["held_out"].n, metrics["held_out_kids"].n) == (20, 10)
-    assert metrics["held_out_kids"].accuracy == 0.2
+    page = read_card(tmp_path / "out")
+    assert "from [Our shop](https://example.com/x) (ours)." in page
+    assert "clothing-dataset" not in page
+    assert "20 senders" in page
 
 
-def test_a_network_that_differs_from_the_keras_network_is_not_published(run: Path, tmp_path: Path) -> None:
-    logits = np.load(run / "fold-2" / LOGITS_FILE)
-    np.save(run / "fold-2" / LOGITS_FILE, logits[:, ::-1])
+def test_without_a_table_the_card_speaks_of_no_senders_figures(
+    data: Path, run: Path, tmp_path: Path, model: Model
+) -> None:
+    """The run is made again, because its record has the hash of photos and senders."""
+    (data / "senders.csv").unlink()
+    training = TrainingPhotos.read([data])
+    record = json.loads((run / "record.json").read_text()) | {"data_sha256": training.sha256}
+    (run / "record.json").write_text(json.dumps(record))
+
+    description = publish(run, training, tmp_path / "out")
+
+    assert description.metrics["held_out"].senders is None
+    page = read_card(tmp_path / "out")
+    assert "No table names the senders of the photos" in page
+    assert "had never seen" not in page
+
+
+def test_childrens_clothes_have_metrics_of_their_own(run: Path, data: Path, tmp_path: Path) -> None:
+    table = (data / "senders.csv").read_text().replace("dress-0,dress-0,False", "dress-0,dress-0,True")
+    (data / "senders.csv").write_text(table)
+
+    metrics = publish_to(tmp_path / "out", run, data).metrics
+
+    assert (metrics["held_out"].n, metrics["held_out_kids"].n) == (40, 1)
+
+
+@pytest.mark.parametrize("changed", ["logits", "familiarities"])
+def test_a_network_that_differs_from_the_keras_network_is_not_published(
+    run: Path, data: Path, tmp_path: Path, changed: str
+) -> None:
+    path = outputs_file(run / FINAL, Fit.TUNED)
+    found = FitOutputs.load(path)
+    replace(found, photos=replace(found.photos, **{changed: getattr(found.photos, changed)[::-1]})).save(path)
 
     with pytest.raises(PublishError, match="differ by"):
-        publish(run, tmp_path / "data", tmp_path / "out")
+        publish_to(tmp_path / "out", run, data)
 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_photo_of_the_run_is_an_error(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "data" / "train" / "dress" / "1.jpg").unlink()
+def test_a_run_on_other_photos_is_not_published(run: Path, data: Path, tmp_path: Path) -> None:
+    next((data / "train" / "dress").glob("*.jpg")).unlink()
 
-    with pytest.raises(DatasetError, match=r"there is no .*dress/1\.jpg"):
-        publish(run, tmp_path / "data", tmp_path / "out")
-
-
-def test_the_report_has_metrics_and_plots(run: Path, tmp_path: Path) -> None:
-    publish(run, tmp_path / "data", tmp_path / "out")
-
-    report = tmp_path / "out" / "report" / "held_out"
-    figures = json.loads((report / "figures.json").read_text())
-    assert (figures["n"], figures["accuracy"]) == (20, 0.2)
-    assert np.trace(figures["confusion"]) == 4
-    page = (report / "README.md").read_text()
-    assert "| accuracy | 0.2000 |" in page
-    for name in ("confusion.png", "reliability.png"):
-        assert f"({name})" in page
-        with Image.open(report / name) as plot:
-            assert min(plot.size) > 400
-    with Image.open(report / "mistakes.jpg") as sheet:
-        assert sheet.size == (1200, 3 * 234), "sixteen mistakes in rows of six"
+    with pytest.raises(PublishError, match="was trained on other photos"):
+        publish_to(tmp_path / "out", run, data)
 
 
-def test_a_report_without_mistakes_is_written(tmp_path: Path) -> None:
-    split = Split(("a", "b"), (Path("a/1"), Path("b/1")), np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1]))
+def test_an_unfinished_run_is_not_published(run: Path, data: Path, tmp_path: Path) -> None:
+    outputs_file(run / "fold-2", Fit.TUNED).unlink()
 
-    write_report(tmp_path, "Perfect", Evaluation(split, np.eye(2), np.array([True, True])))
+    with pytest.raises(RunError, match="has not ended"):
+        publish_to(tmp_path / "out", run, data)
 
-    assert json.loads((tmp_path / "figures.json").read_text())["accuracy"] == 1
+
+def test_the_better_fit_on_held_out_photos_is_chosen(run: Path, data: Path) -> None:
+    training = TrainingPhotos.read([data])
+    for name in ("fold-1", "fold-2"):
+        files = [outputs_file(run / name, fit) for fit in Fit]
+        outputs = [FitOutputs.load(file) for file in files]
+        for file, other in zip(files, outputs[::-1], strict=True):
+            other.save(file)
+    record = TrainingRecord.from_dict(json.loads((run / "record.json").read_text()))
+
+    assert choose_fit(read_fits(run, record, training.photos.targets)) is Fit.PROBE
+
+
+def test_the_version_changes_with_everything_that_changes_predictions(run: Path, data: Path, tmp_path: Path) -> None:
+    """Batch Operations classifies again what another version has classified, also if only the calibration changed."""
+    description = publish_to(tmp_path / "out", run, data)
+    changed = [
+        replace(description, network=replace(description.network, sha256="1" * 64)),
+        replace(description, calibration=replace(description.calibration, biases=(0.1,) * len(LABELS))),
+        replace(description, training=replace(description.training, labels=LABELS[::-1])),
+    ]
+
+    assert len({description.version, *(other.version for other in changed)}) == 4
+    assert replace(description, training=replace(description.training, photos=21)).version == description.version

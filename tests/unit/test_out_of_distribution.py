@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.drawings import encoded, garment
-from evaluation.out_of_distribution import KINDS, generate, ood_images
+from training.out_of_distribution import KINDS, generate, ood_images
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -23,8 +23,8 @@ def test_photos_of_other_clothes_are_read_if_there_are_some(tmp_path: Path) -> N
     (tmp_path / "unknown").mkdir()
     (tmp_path / "unknown" / "1.jpg").write_bytes(encoded(garment("pants")))
 
-    images = ood_images(tmp_path, 32)
+    images = ood_images([tmp_path], 32)
 
-    assert images["other clothes"].shape == (1, 32, 32, 3)
-    assert images.keys() == {"other clothes", *KINDS}
-    assert ood_images(tmp_path / "unknown", 32).keys() == KINDS.keys()
+    assert images["other photos"].shape == (1, 32, 32, 3)
+    assert images.keys() == {"other photos", *KINDS}
+    assert ood_images([tmp_path / "unknown"], 32).keys() == KINDS.keys()
