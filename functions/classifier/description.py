@@ -35,8 +35,8 @@ class Description:
 
     @property
     def accuracy(self) -> float:
-        """The accuracy on the test photos, or if there were none, on photos of senders held out of training."""
-        return (self.metrics.get("test") or self.metrics["held_out"])["accuracy"]
+        """The accuracy on photos that were held out of training; of other senders, where the senders are known."""
+        return self.metrics["held_out"]["accuracy"]
 
     @classmethod
     def read(cls, directory: Path) -> Self:
