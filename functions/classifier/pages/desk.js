@@ -262,7 +262,8 @@ for (const id of ["label", "time"]) {
   };
 }
 addEventListener("hashchange", () => {
-  if (model) readAddress();
+  if (!model) return; // `start` reads the address
+  readAddress();
   openView();
 });
 
