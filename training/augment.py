@@ -170,5 +170,5 @@ def jitter_colours(pictures: Any, colours: Any) -> Any:
     brightened = pictures * brightness
     mean = keras.ops.mean(brightened, axis=(1, 2, 3), keepdims=True)
     contrasted = (brightened - mean) * contrast + mean
-    grey = keras.ops.sum(contrasted * np.array(_LUMA, np.float32), axis=-1, keepdims=True)
+    grey = keras.ops.sum(contrasted * keras.ops.convert_to_tensor(_LUMA, "float32"), axis=-1, keepdims=True)
     return keras.ops.clip((grey + (contrasted - grey) * saturation) * colours[:, None, None, 3:], 0, 255)
