@@ -26,16 +26,23 @@ from training.run import FINAL, Fit, RunError, converted_file, read_record
 from training.trunk_names import TITLES
 
 _PAGE = Path(__file__).with_name("recipes.md")
+_MOST = 4  # networks in an ensemble: the best ones
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # of the photos that the second of two networks in a row sees
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The held-out results of a network of a run, or of several as an ensemble; `size` is in bytes, if it is known."""
+    """The held-out results of a network of a run. `size` is in bytes, if it is known."""
 
     name: str
+    is_taught: bool
     held_out: HeldOut
     size: int | None
+
+    @property
+    def short_name(self) -> str:
+        """The trunk."""
+        return self.name.split(",")[0]
 
 
 def read_networks(runs: Sequence[Path], training: TrainingPhotos) -> list[Network]:
@@ -49,7 +56,7 @@ def read_networks(runs: Sequence[Path], training: TrainingPhotos) -> list[Networ
             converted = converted_file(run / FINAL, fit)
             size = converted.stat().st_size if converted.exists() else None
             held_out = read_held_out(run, record, training.photos.targets, fit)
-            networks.append(Network(describe(record.recipe, fit), held_out, size))
+            networks.append(Network(describe(record.recipe, fit), bool(record.recipe.teachers), held_out, size))
     return networks
 
 
@@ -114,11 +121,6 @@ def page(networks: Sequence[Network]) -> str:
     best = networks[0]
     folds = [f"fold {number + 1}" for number in range(len(best.held_out.folds))]
     header = ["network", *folds, "all", "macro-F1", "log loss", "calibration error", "coverage", "accuracy on covered"]
-    ensembles = [
-        (" + ".join(network.name.split(",")[0] for network in chosen), combine(chosen))
-        for count in range(2, len(networks) + 1)
-        for chosen in itertools.combinations(networks[:4], count)
-    ]
     by_label = coverage_with_thresholds_by_label(best.held_out)
     confidences = best.held_out.probabilities.max(axis=1)
     correct = best.held_out.probabilities.argmax(axis=1) == best.held_out.targets
@@ -138,7 +140,13 @@ its sender, with a calibration that is fitted to the other folds.
 
 The mean of the logits of several of the networks above, which take the sum of their times.
 
-{table(header, [row(name, held_out)[:-1] for name, held_out in ensembles]) if ensembles else "There is one run."}
+### Of networks that learned from the labels
+
+{_ensembles(header, [network for network in networks if not network.is_taught])}
+
+### Of networks that learned from teachers
+
+{_ensembles(header, [network for network in networks if network.is_taught])}
 
 ## Two networks in a row
 
@@ -154,6 +162,14 @@ One threshold for all labels, fitted to the other folds, covers {best.held_out.p
 {correct[best.held_out.passed].mean():.1%} of these are right. A threshold for each label covers {by_label[0]:.1%},
 and {by_label[1]:.1%} of these are right.
 """
+
+
+def _ensembles(header: Sequence[str], networks: Sequence[Network]) -> str:
+    chosen = [
+        combination for count in range(2, _MOST + 1) for combination in itertools.combinations(networks[:_MOST], count)
+    ]
+    rows = [row(" + ".join(network.short_name for network in networks), combine(networks))[:-1] for networks in chosen]
+    return table(header, rows) if rows else "There are fewer than two."
 
 
 def _two_in_a_row(networks: Sequence[Network]) -> str:
