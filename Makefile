@@ -71,9 +71,10 @@ mutation: $(VENV)/.mutation ## Change the code in small ways, and report the cha
 
 ##@ Train and measure the model
 
+TRAIN_OPTIONS = $(if $(QUICK),--quick) $(if $(RECIPE),--recipe "$(RECIPE)") --weights "$(WEIGHTS)"
+
 train: data $(TRAINING_VENV)/.training ## Train a model on the photos in DATA=, into build/model; QUICK=1, OUT=, RECIPE=, WEIGHTS= change it
-	$(TRAINING_VENV)/bin/python -m training --data "$(DATA)" $(if $(QUICK),--quick) $(if $(RECIPE),--recipe "$(RECIPE)") \
-	  --weights "$(WEIGHTS)" --out "$(or $(OUT),build/model)"
+	$(TRAINING_VENV)/bin/python -m training --data "$(DATA)" $(TRAIN_OPTIONS) --out "$(or $(OUT),build/model)"
 
 evaluate: data $(VENV)/.evaluation ## Measure a model on the photos in DATA=, and write a page; MODEL= and OUT= change the folders
 	$(VENV)/bin/python -m evaluation.evaluate --model "$(MODEL)" --data "$(DATA)" --out "$(or $(OUT),build/evaluation)"
@@ -89,10 +90,10 @@ confirmed: $(VENV)/.evaluation ## Write the photos with confirmed labels into OU
 	$(VENV)/bin/python -m training.export_confirmed "$(or $(OUT),build/confirmed)" $(if $(BY),--by $(BY))
 
 # The photos come first: TensorFlow is installed only if there are any. A comparison that fails does not hide the model.
-retrain: data ## Train on the photos in DATA= and the confirmed ones, and compare with model/; OUT= and BY= change it
+retrain: data ## Train on the photos in DATA= and the confirmed ones, and compare with model/; QUICK=1, OUT=, BY= change it
 	@$(MAKE) --no-print-directory confirmed OUT=build/confirmed
 	@$(MAKE) --no-print-directory --silent $(TRAINING_VENV)/.training
-	$(TRAINING_VENV)/bin/python -m training --data "$(DATA)" --data build/confirmed --weights "$(WEIGHTS)" \
+	$(TRAINING_VENV)/bin/python -m training --data "$(DATA)" --data build/confirmed $(TRAIN_OPTIONS) \
 	  --out "$(or $(OUT),build/model)"
 	@$(MAKE) --no-print-directory compare DATA= NEW="$(or $(OUT),build/model)" OUT=build/comparison; status=$$?; \
 	  echo 'If it is better, put it into model/: make ship NEW="$(or $(OUT),build/model)"'; exit $$status

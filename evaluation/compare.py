@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.commands import check_output, run_command
 from evaluation.comparison import Candidate, Comparison, ComparisonError, compare_on_photos, compare_on_predictions
 from evaluation.comparison_page import terminal_table, write_comparison
 from evaluation.dataset import DatasetError
 from evaluation.models import ModelError, load_model, measure_footprints
+from evaluation.pages import FIGURES_FILE
 from evaluation.predictions import PredictionsError
 
 
@@ -20,11 +22,12 @@ def compare(new: Candidate, old: Candidate, data: Path | None) -> Comparison:
     return compare_on_photos(new, old, data) if data else compare_on_predictions(new, old)
 
 
-def compare_folders(new: Path, old: Path, data: Path | None, out: Path) -> None:
+def compare_folders(new: Path, old: Path, data: Path | None, out: Path) -> int:
     """Compare the models in two folders, print a table, and write the page into `out`.
 
-    Raise `ModelError` and what `compare` raises.
+    Return the exit code. Raise `ModelError`, `OutputError` and what `compare` raises.
     """
+    check_output(out, FIGURES_FILE)
     models = [Candidate(folder, load_model(folder)) for folder in (new, old)]
     comparison = compare(models[0], models[1], data)
     footprints = measure_footprints([new, old], [one.model for one in models])
@@ -34,6 +37,7 @@ def compare_folders(new: Path, old: Path, data: Path | None, out: Path) -> None:
         print(f"Note: {note}", file=sys.stderr)
     print(terminal_table(versions, comparison, footprints))
     print(f"The page with all figures: {page}")
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,12 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path("build/comparison"), help="folder for the page (default: build/comparison)"
     )
     found = parser.parse_args(arguments)
-    try:
-        compare_folders(found.new, found.old, found.data, found.out)
-    except (ComparisonError, DatasetError, ModelError, PredictionsError, OSError) as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 1
-    return 0
+    errors = (ComparisonError, DatasetError, ModelError, PredictionsError)
+    return run_command("compare", lambda: compare_folders(found.new, found.old, found.data, found.out), *errors)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ class Comparison:
     `new` and `old` have the same photos and the same labels: those of the old model, and then those that only the new
     one has. A label that a model does not have has the probability 0. `difference` is that of the accuracies.
     `by_label` has the labels with photos. `data` is the folder of the photos, or None if the answers are from files of
-    predictions. `notes` are sentences about the choice of the photos.
+    predictions. `notes` are sentences about the choice of the photos. `has_same_labels` says whether both models know
+    the same labels.
     """
 
     new: Evaluation
@@ -93,6 +94,7 @@ class Comparison:
     changes: Changes
     data: Path | None
     notes: tuple[str, ...]
+    has_same_labels: bool
 
     @property
     def macro_f1(self) -> tuple[float, float]:
@@ -101,8 +103,10 @@ class Comparison:
         return sum(row.new_f1 for row in rows) / len(rows), sum(row.old_f1 for row in rows) / len(rows)
 
 
-def make_comparison(new: Evaluation, old: Evaluation, data: Path | None, notes: Sequence[str]) -> Comparison:
-    """Compare two evaluations of the same photos, with the same labels."""
+def make_comparison(
+    new: Evaluation, old: Evaluation, data: Path | None, notes: Sequence[str], *, has_same_labels: bool = True
+) -> Comparison:
+    """Compare two evaluations of the same photos, with the same labels in their splits."""
     return Comparison(
         new=new,
         old=old,
@@ -115,6 +119,7 @@ def make_comparison(new: Evaluation, old: Evaluation, data: Path | None, notes: 
         ),
         data=data,
         notes=tuple(notes),
+        has_same_labels=has_same_labels,
     )
 
 
@@ -132,7 +137,8 @@ def compare_on_photos(new: Candidate, old: Candidate, data: Path) -> Comparison:
     photos = PhotoList(labels, tuple(files), _indexes([path.parent.name for path in files], labels))
     senders = read_photo_metadata(folder, files).known_senders
     of_new, of_old = (_spread(evaluate_files(one.model, photos, senders), one.labels) for one in (new, old))
-    return make_comparison(of_new, of_old, folder, [*notes, *trained, *find_conflicts(files)])
+    notes += [*trained, *find_conflicts(files)]
+    return make_comparison(of_new, of_old, folder, notes, has_same_labels=set(new.labels) == set(old.labels))
 
 
 def compare_on_predictions(new: Candidate, old: Candidate) -> Comparison:
@@ -155,7 +161,9 @@ def compare_on_predictions(new: Candidate, old: Candidate) -> Comparison:
     senders = [of_new.senders[row] for row in new_rows]
     known = np.array(senders) if any(senders) else None
     answers = [_take(of_new, new_rows, photos, known), _take(of_old, [row for _, row in rows], photos, known)]
-    return make_comparison(answers[0], answers[1], None, [_explain(len(rows)), *notes])
+    notes = [_explain(len(rows)), *notes]
+    has_same_labels = set(of_new.labels) == set(of_old.labels)
+    return make_comparison(answers[0], answers[1], None, notes, has_same_labels=has_same_labels)
 
 
 def _compare_labels(new: Evaluation, old: Evaluation) -> tuple[LabelComparison, ...]:

@@ -2,10 +2,12 @@
 
 import csv
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,9 @@ METADATA_COLUMNS = ("image", "sender_id", "kids")
 ABOUT_FILE = "dataset.toml"
 TRAINING_FOLDERS = ("train", "validation", "extra")  # of a data set; only the first is required
 TEST_FOLDER = "test"
+_NO_PHOTOS = ("desktop.ini", "thumbs.db")  # which Windows writes
+_NAMED_ERRORS = 20
+_LINK = re.compile(r"https?://[^\s<>\"'()]+")
 
 
 class DatasetError(Exception):
@@ -140,8 +145,8 @@ def read_photos(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
     with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
         errors = [error for error in pool.map(read, range(len(paths))) if error]
     if errors:
-        more = f" {len(errors) - 1} other files cannot be used either." if len(errors) > 1 else ""
-        raise DatasetError(errors[0] + more)
+        more = [f"{len(errors) - _NAMED_ERRORS} more files cannot be used."] if len(errors) > _NAMED_ERRORS else []
+        raise DatasetError("\n".join([*errors[:_NAMED_ERRORS], *more]))
     return images
 
 
@@ -164,7 +169,7 @@ def list_photos(folder: Path) -> list[Path]:
 
 
 def read_photo_metadata(data: Path, files: Sequence[Path]) -> PhotoMetadata:
-    """Look up the photos in tables `senders.csv` by their file names without extension. Raise `DatasetError`.
+    """Look up the photos in tables `senders.csv` by their file names, with or without extension. Raise `DatasetError`.
 
     The table of a photo is in its own folder or in one above it, up to `data` and the folder that contains `data`. The
     nearest table that lists the photo counts. A photo that no table lists gets a sender of its own, and does not count
@@ -213,6 +218,19 @@ def find_conflicts(files: Sequence[Path]) -> list[str]:
     ]
 
 
+def find_oddities(folders: Sequence[Path]) -> list[str]:
+    """Return a sentence for everything in folders of label folders that may not be meant so."""
+    names = sorted({name for folder in folders for name in _folder_names(folder)})
+    notes = [
+        f"The labels {one} and {other} differ only in case or spaces."
+        for one, other in combinations(names, 2)
+        if one.strip().casefold() == other.strip().casefold()
+    ]
+    inner = [path for folder in folders for name in _folder_names(folder) for path in (folder / name).iterdir()]
+    nested = sorted(path for path in inner if path.is_dir())
+    return notes + [f"{path} is a folder in a label folder. Its photos are not used." for path in nested]
+
+
 def read_about(data: Path) -> About | None:
     """Read `dataset.toml` in `data` or the folder that contains `data`. None if there is none. Raise `DatasetError`."""
     paths = [folder / ABOUT_FILE for folder in (data, data.resolve().parent)]
@@ -230,8 +248,8 @@ def read_about(data: Path) -> About | None:
     for name in names:
         if not isinstance(content.get(name, "" if name != "name" else None), str):
             raise DatasetError(f'{path} needs a text for {name}, such as {name} = "…".')
-    if not content.get("link", "https://").startswith(("https://", "http://")):
-        raise DatasetError(f"The link in {path} must begin with https://.")
+    if not _LINK.fullmatch(content.get("link", "https://host")):
+        raise DatasetError(f"The link in {path} must begin with https:// and have no spaces, quotes or brackets.")
     return About(**content)
 
 
@@ -249,7 +267,7 @@ def _folder_names(folder: Path) -> list[str]:
 
 
 def _is_visible(path: Path) -> bool:
-    return not path.name.startswith(".")
+    return not path.name.startswith(".") and path.name.lower() not in _NO_PHOTOS
 
 
 def _visible_files(folder: Path) -> list[Path]:
@@ -286,20 +304,28 @@ def _find_row(data: Path, path: Path, tables: dict[Path, dict[str, dict[str, str
     for folder in (*folders, data.resolve().parent):
         if folder not in tables:
             tables[folder] = _read_table(folder / METADATA_FILE)
-        if path.stem in tables[folder]:
-            return tables[folder][path.stem]
+        for name in (path.stem, path.name):
+            if name in tables[folder]:
+                return tables[folder][name]
     return {}
 
 
 def _read_table(path: Path) -> dict[str, dict[str, str]]:
-    if not path.is_file():
+    if not path.exists():
         return {}
+    rows: dict[str, dict[str, str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write a byte order mark
             reader = csv.DictReader(lines)
             missing = set(METADATA_COLUMNS) - set(reader.fieldnames or ())
             if missing:
-                raise DatasetError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
-            return {row["image"]: row for row in reader}
+                names = ", ".join(sorted(missing))
+                raise DatasetError(f"{path} lacks the columns {names}. Commas must separate its columns.")
+            for row in reader:
+                if rows.setdefault(row["image"], row)["sender_id"] != row["sender_id"]:
+                    raise DatasetError(f"{path} names two senders of {row['image']}.")
+    except IsADirectoryError as error:
+        raise DatasetError(f"{path} is a folder. It must be a CSV file.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} is not a CSV file in UTF-8: {error}.") from error
+    return rows

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.commands import check_output, run_command
 from evaluation.dataset import (
     DatasetError,
     PhotoList,
     find_conflicts,
     find_evaluation_folder,
+    find_oddities,
     hash_file,
     list_split,
     read_photo_metadata,
@@ -17,19 +19,20 @@ from evaluation.dataset import (
 from evaluation.evaluation_page import write_evaluation
 from evaluation.metrics import Metrics
 from evaluation.models import ModelError, load_model
-from evaluation.pages import count, interval, percent
+from evaluation.pages import FIGURES_FILE, count, interval, percent
 from evaluation.predictions import PREDICTIONS_FILE, PredictionsError, evaluate_files, read_predictions
 
 
-def evaluate_folder(folder: Path, data: Path, out: Path) -> None:
+def evaluate_folder(folder: Path, data: Path, out: Path) -> int:
     """Measure the model in `folder` on the photos in `data`, print its metrics, and write the page into `out`.
 
-    Raise `DatasetError`, `ModelError`, `PredictionsError` or `OSError`.
+    Return the exit code. Raise `DatasetError`, `ModelError`, `OutputError`, `PredictionsError` or `OSError`.
     """
+    check_output(out, FIGURES_FILE)
     model = load_model(folder)
     photos_folder = find_evaluation_folder(data)
     photos = list_split(photos_folder, model.description.labels)
-    notes = [*find_conflicts(photos.files), *_find_trained(folder, photos)]
+    notes = [*find_oddities([photos_folder]), *find_conflicts(photos.files), *_find_trained(folder, photos)]
     title = f"{model.description.version} on {photos_folder.resolve().name}"
     if photos_folder != data:
         print(f"{data} is a whole data set: its folder {photos_folder.name} is measured.")
@@ -40,6 +43,7 @@ def evaluate_folder(folder: Path, data: Path, out: Path) -> None:
         print(f"Note: {note}", file=sys.stderr)
     print(summary(title, evaluation.metrics()))
     print(f"The page with all figures: {page}")
+    return 0
 
 
 def summary(title: str, metrics: Metrics) -> str:
@@ -81,12 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path("build/evaluation"), help="folder for the page (default: build/evaluation)"
     )
     found = parser.parse_args(arguments)
-    try:
-        evaluate_folder(found.model, found.data, found.out)
-    except (DatasetError, ModelError, PredictionsError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
-    return 0
+    errors = (DatasetError, ModelError, PredictionsError)
+    return run_command("evaluate", lambda: evaluate_folder(found.model, found.data, found.out), *errors)
 
 
 if __name__ == "__main__":

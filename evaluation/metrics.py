@@ -140,8 +140,8 @@ def scores_by_label(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> 
 
 
 def macro_f1(confusion: npt.NDArray[np.int64]) -> float:
-    """Return the mean F1 of the labels that are true or predicted for at least one photo."""
-    occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
+    """Return the mean F1 of the labels that have photos."""
+    occurs = confusion.sum(axis=1) > 0
     return float(f1_by_label(confusion)[occurs].mean())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
+from classifier.description import DESCRIPTION_FILE, NETWORK_FILE, Description
 from classifier.model import Model
 
 _RUNS = 100  # of each network; the median of fewer varies by more than a tenth
@@ -28,24 +28,27 @@ class Footprint:
 
 
 def load_model(folder: Path) -> Model:
-    """Load a model as the function does, and run it once. Raise `ModelError`."""
+    """Load a model as the function does, and run it once. Raise `ModelError`.
+
+    A network that is not the one that the description means is not run: a damaged one can crash the process.
+    """
     for name in (DESCRIPTION_FILE, NETWORK_FILE):
         if not (folder / name).is_file():
             raise ModelError(f"{folder} has no model: there is no file {folder / name}.")
     try:
-        model = Model.load(folder)
+        description = Description.read(folder)
+        if hashlib.sha256((folder / NETWORK_FILE).read_bytes()).hexdigest() != description.sha256:
+            raise ModelError(f"{folder / NETWORK_FILE} is not the network that {folder / DESCRIPTION_FILE} describes.")
+        model = Model(folder, description)
         model.check()
         _check_scores(model)
     except KeyError as error:
         raise ModelError(f"{folder / DESCRIPTION_FILE} lacks {error}.") from error
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(f"The model in {folder} does not work: {error}") from error
+        raise ModelError(
+            f"The model in {folder} does not work: {DESCRIPTION_FILE} or {NETWORK_FILE} is damaged ({error})."
+        ) from error
     return model
-
-
-def has_described_network(folder: Path, model: Model) -> bool:
-    """Return whether the network has the hash that the description says. Raise `OSError`."""
-    return hashlib.sha256((folder / NETWORK_FILE).read_bytes()).hexdigest() == model.description.sha256
 
 
 def measure_footprints(folders: Sequence[Path], models: Sequence[Model]) -> list[Footprint]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,9 @@ _DOTS_PER_INCH = 100
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure into a file. Raise `OSError`."""
-    figure.savefig(path, dpi=_DOTS_PER_INCH, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # its font lacks the letters of some labels; it draws boxes
+        figure.savefig(path, dpi=_DOTS_PER_INCH, format="png")
 
 
 def svg_uri(figure: Figure) -> str:

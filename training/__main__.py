@@ -8,8 +8,11 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from classifier.description import DESCRIPTION_FILE
+from evaluation.commands import check_output, run_command
 from evaluation.dataset import DatasetError
 from evaluation.evaluate import summary
 from training.choice import choose_fit, read_fits
@@ -25,8 +28,9 @@ _FEW = 20  # photos of a label: fewer say little about it
 
 def train_model(data: Sequence[Path], recipe_file: Path, weights: str, runs: Path, out: Path) -> int:
     """Run all steps, and return the exit code of the command. Raise the errors that `main` prints."""
+    check_output(out, DESCRIPTION_FILE)
     training, recipe = TrainingPhotos.read(data), Recipe.load(recipe_file)
-    for warning in (*training.warnings, *_find_few(training)):
+    for warning in (*training.warnings, *find_notes(training)):
         print(f"Note: {warning}", file=sys.stderr)
     run = runs / run_name(recipe, training.sha256, weights)
     print(
@@ -44,10 +48,13 @@ def train_model(data: Sequence[Path], recipe_file: Path, weights: str, runs: Pat
 
 
 def _run(step: str, *arguments: str) -> bool:
-    return subprocess.run([sys.executable, "-m", f"training.{step}", *arguments], check=False).returncode == 0  # noqa: S603 - our own modules
+    # A process group of its own: Ctrl-C then ends only this process with a sentence, which kills the other one.
+    command = [sys.executable, "-m", f"training.{step}", *arguments]
+    return subprocess.run(command, check=False, process_group=0).returncode == 0  # noqa: S603 - our own modules
 
 
-def _find_few(training: TrainingPhotos) -> list[str]:
+def find_notes(training: TrainingPhotos) -> list[str]:
+    """Return sentences about data that makes the figures less sure."""
     counts = [
         (label, int((training.photos.targets == index).sum())) for index, label in enumerate(training.photos.labels)
     ]
@@ -55,9 +62,21 @@ def _find_few(training: TrainingPhotos) -> list[str]:
     notes = [f"There are few photos of {', '.join(few)}. The figures for them are rough."] if few else []
     if not training.has_senders:
         notes.append(
-            "No senders.csv names the senders. Photos of one sender are in several folds, so the accuracy is too high."
+            "No senders.csv names the senders of these photos. Photos of one sender are in several folds, so the "
+            "accuracy is too high."
+        )
+    alone = [label for label, senders in _senders_by_label(training).items() if senders == 1]
+    if training.has_senders and alone:
+        notes.append(
+            f"All photos of {', '.join(alone)} are of one sender, so they are in one fold, and the network that is "
+            "measured on them never saw the label. The accuracy for it says nothing."
         )
     return notes
+
+
+def _senders_by_label(training: TrainingPhotos) -> dict[str, int]:
+    targets, groups = training.photos.targets, training.groups
+    return {label: len(set(groups[targets == index])) for index, label in enumerate(training.photos.labels)}
 
 
 def _report(description: ModelDescription, out: Path) -> str:
@@ -90,11 +109,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build/model"), help="folder to write the model to")
     found = parser.parse_args()
     recipe = found.recipe or Path(__file__).with_name(_RECIPES[found.quick])
-    try:
-        return train_model(found.data, recipe, found.weights, found.runs, found.out)
-    except (DatasetError, RecipeError, RunError, PublishError, OSError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
+    command = partial(train_model, found.data, recipe, found.weights, found.runs, found.out)
+    return run_command("train", command, DatasetError, RecipeError, RunError, PublishError)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The model card, in Markdown: what the model is for, how well it does, and what it was trained on."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -221,8 +222,13 @@ def _data_sets(description: ModelDescription) -> str:
     if not description.data_sets:
         return ". The data has no `dataset.toml` that says what it is"
     named = [
-        (f"[{about.name}]({about.link})" if about.link else about.name)
-        + (f" ({about.licence})" if about.licence else "")
+        (f"[{_escape(about.name)}]({about.link})" if about.link else _escape(about.name))
+        + (f" ({_escape(about.licence)})" if about.licence else "")
         for about in description.data_sets
     ]
     return f" from {' and '.join(named)}"
+
+
+def _escape(text: str) -> str:
+    """Return a text that Markdown shows as it is, in one line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!])", r"\\\1", " ".join(text.split()))

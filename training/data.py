@@ -14,6 +14,7 @@ from evaluation.dataset import (
     About,
     PhotoList,
     find_conflicts,
+    find_oddities,
     find_training_folders,
     group_photos,
     hash_file,
@@ -53,8 +54,8 @@ class TrainingPhotos:
     @classmethod
     def read(cls, data: Sequence[Path]) -> "TrainingPhotos":
         """List the photos of data sets. The labels are those of the first one. Raise `DatasetError` or `OSError`."""
-        folders = [_find_folders(folder, is_first=not number) for number, folder in enumerate(data)]
-        photos = list_split([folder for found in folders for folder in found])
+        folders = [found for number, folder in enumerate(data) for found in _find_folders(folder, is_first=not number)]
+        photos = list_split(folders)
         owners = [_owner(data, path) for path in photos.files]
         senders, kids, has_senders = _read_metadata(data, photos, owners)
         names = tuple(
@@ -73,7 +74,7 @@ class TrainingPhotos:
             groups=group_photos(senders.tolist(), hashes),
             sha256=hashlib.sha256(repr([photos.labels, lines]).encode(errors="surrogateescape")).hexdigest(),
             abouts=tuple(about for about in map(read_about, data) if about),
-            warnings=tuple(find_conflicts(photos.files)),
+            warnings=(*find_oddities(folders), *find_conflicts(photos.files)),
         )
 
 

@@ -26,6 +26,7 @@ from evaluation.predictions import (
     write_predictions,
 )
 from evaluation.report import write_report
+from evaluation.ship import replace_model
 from training.calibration import Calibration
 from training.card import CARD_FILE, REPORT_FOLDER, SPLIT_TITLES, card
 from training.choice import HeldOut, choose_fit, read_fits
@@ -106,7 +107,7 @@ def publish(run: Path, training: TrainingPhotos, out: Path) -> ModelDescription:
         )
         write_files(staged, description, measured)
         write_predictions(staged / PREDICTIONS_FILE, held_out_predictions(training, held_out, measured))
-        replace_folder(staged, out)
+        replace_model(staged, out)
     return description
 
 
@@ -204,9 +205,3 @@ def write_files(folder: Path, description: ModelDescription, measured: Measured)
     for split, evaluation in measured.evaluations.items():
         title = f"{description.version}: {SPLIT_TITLES[split]}"
         write_report(folder / REPORT_FOLDER / split, title, evaluation)
-
-
-def replace_folder(staged: Path, out: Path) -> None:
-    """Copy the complete files to `out`, in the place of an earlier model's."""
-    shutil.rmtree(out / REPORT_FOLDER, ignore_errors=True)
-    shutil.copytree(staged, out, dirs_exist_ok=True)

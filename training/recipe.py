@@ -91,6 +91,7 @@ class Recipe:
         except TypeError as error:
             raise RecipeError("A phase must be a table such as { size = 192, steps = 1200 }.") from error
         recipe = cls(**values | phases | {"teachers": tuple(values["teachers"])})
+        _check_numbers(recipe)
         for trunk in (recipe.trunk, *recipe.teachers):
             if trunk not in TITLES:
                 raise RecipeError(f"There is no trunk {trunk}. There are {', '.join(TITLES)}.")
@@ -108,3 +109,16 @@ class Recipe:
     def source_size(self) -> int:
         """The side in pixels of the photos that are kept in memory, from which crops are cut."""
         return self.size * 3 // 2
+
+
+def _check_numbers(recipe: Recipe) -> None:
+    """Raise `RecipeError` unless whole numbers are above 0 and others at least 0."""
+    names = ("phases", "teacher_phases")
+    tables = [("", recipe), *((f"{name}: ", phase) for name in names for phase in getattr(recipe, name))]
+    for place, table in tables:
+        for field in fields(table):
+            value = getattr(table, field.name)
+            if field.type is int and (type(value) is not int or value < 1):
+                raise RecipeError(f"{place}{field.name} must be a whole number above 0, not {value!r}.")
+            if field.type is float and (type(value) not in (int, float) or not 0 <= value < float("inf")):
+                raise RecipeError(f"{place}{field.name} must be a number of at least 0, not {value!r}.")

@@ -6,6 +6,8 @@ not import Keras, so `publish` runs without it.
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -99,9 +101,8 @@ class FitOutputs:
         arrays: dict[str, npt.NDArray[np.float64]] = {}
         for kind, outputs in {"": self.photos, **self.unknown}.items():
             arrays |= {f"{kind}|logits": outputs.logits, f"{kind}|familiarities": outputs.familiarities}
-        part = path.with_suffix(".part.npz")
-        np.savez(part, indexes=self.indexes, **arrays)
-        part.replace(path)
+        with written_at_once(path) as part:
+            np.savez(part, indexes=self.indexes, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "FitOutputs":
@@ -117,6 +118,17 @@ class FitOutputs:
                 for kind in kinds
             }
             return cls(arrays["indexes"], outputs.pop(""), outputs)
+
+
+@contextmanager
+def written_at_once(path: Path) -> Iterator[Path]:
+    """Yield another path to write to, and put that file in the place of `path` if there was no error.
+
+    So a full disk or a killed process leaves no half of a file that the next start would take for a whole one.
+    """
+    part = path.with_name(f"part-{path.name}")
+    yield part
+    part.replace(path)
 
 
 def outputs_file(folder: Path, fit: Fit) -> Path:

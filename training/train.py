@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.dataset import DatasetError, read_photos
+from evaluation.pages import count
 from evaluation.predictions import NetworkOutputs
 from training import network
 from training.augment import Examples
@@ -44,6 +45,7 @@ from training.run import (
     served_file,
     weights_file,
     write_record,
+    written_at_once,
 )
 from training.serving import Familiarity, Served
 from training.trunks import TRUNKS, WeightsError, describe_weights, read_weights
@@ -73,9 +75,10 @@ def plan_networks(groups: npt.NDArray[np.int64], folds: int) -> list[NetworkPlan
     """
     found = len(np.unique(groups))
     if found < folds:
+        fewer = "" if found < 2 else ", or set fewer folds in the recipe"  # noqa: PLR2004
         raise DatasetError(
-            f"The photos are of {found} senders, which cannot be divided into {folds} folds. Add photos of others, or "
-            "set fewer folds in the recipe."
+            f"All photos are of {count(found, 'sender')}, which cannot be divided into {folds} folds. Add photos of "
+            f"others{fewer}."
         )
     everything, fold_of_photo = np.arange(len(groups)), divide(groups, folds)
     *names, final = network_names(folds)
@@ -149,7 +152,8 @@ class Trainer:
         checkpoint = written.with_suffix(".checkpoint")
         progress = _Progress(f"{plan.name}, {role} {seed}", phases, self.log)
         tuner.tune(examples, seed, checkpoint, progress.report)
-        tuner.network.save_weights(written)
+        with written_at_once(written) as part:
+            tuner.network.save_weights(part)
         shutil.rmtree(checkpoint, ignore_errors=True)
 
     def features(self, trunk: str) -> Features:
@@ -160,7 +164,9 @@ class Trainer:
                 model = network.build(trunk, self._labels)
                 weights = read_weights(TRUNKS[trunk], self.weights)
                 network.load(model, weights, Head(*model.get_layer("head").get_weights()))
-                np.savez(path, **network.extract_features(model, self._pixels(self.recipe.size))._asdict())
+                features = network.extract_features(model, self._pixels(self.recipe.size))
+                with written_at_once(path) as part:
+                    np.savez(part, **features._asdict())
             with np.load(path) as arrays:
                 self._features[trunk] = Features(arrays["pooled"], arrays["textures"])
         return self._features[trunk]

@@ -120,6 +120,14 @@ def test_the_card_says_what_is_known_of_the_data(run: Path, data: Path, tmp_path
     assert "20 senders" in page
 
 
+def test_what_an_owner_writes_is_shown_as_it_is(run: Path, data: Path, tmp_path: Path) -> None:
+    (data / "dataset.toml").write_text('name = "My\\n# shop](javascript:x)"\nlicence = "<script>"\n')
+
+    publish_to(tmp_path / "out", run, data)
+
+    assert r"from My \# shop\](javascript:x) (\<script\>)." in read_card(tmp_path / "out")
+
+
 def test_without_a_table_the_card_speaks_of_no_senders_figures(
     data: Path, run: Path, tmp_path: Path, model: Model
 ) -> None:

@@ -15,9 +15,10 @@ from classifier.model import Model
 from evaluation.dataset import DatasetError
 from tests.support.paths import ROOT
 from tests.training.conftest import RECIPE, write_data
+from training.__main__ import find_notes
 from training.data import TrainingPhotos, divide, list_test_photos
 from training.recipe import Recipe, RecipeError
-from training.run import run_name
+from training.run import run_name, written_at_once
 from training.train import plan_networks
 
 LABELS = ("floor", "pants", "t-shirt")
@@ -151,6 +152,46 @@ def test_the_errors_of_a_training_are_sentences(data: Path, tmp_path: Path) -> N
         assert not (tmp_path / "out").exists()
 
 
+def test_nothing_is_written_over_other_files_or_the_shipped_model(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    before = (ROOT / "model" / "model.json").read_bytes()
+
+    for out, message in ((ROOT / "model", "only make ship changes"), (tmp_path / "mine", "did not write")):
+        found = run("training", "--quick", "--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(out))
+        assert found.returncode == 1
+        assert message in found.stderr
+    assert (tmp_path / "mine" / "README.md").read_text() == "mine"
+    assert (ROOT / "model" / "model.json").read_bytes() == before
+
+
+def test_a_file_that_was_not_written_to_its_end_is_not_used(tmp_path: Path) -> None:
+    def fail(part: Path) -> None:
+        part.write_bytes(b"half")
+        raise OSError("The disk is full.")
+
+    with pytest.raises(OSError, match="full"), written_at_once(tmp_path / "features.npz") as part:
+        fail(part)
+    assert not (tmp_path / "features.npz").exists()
+
+    with written_at_once(tmp_path / "features.npz") as part:
+        part.write_bytes(b"whole")
+    assert (tmp_path / "features.npz").read_bytes() == b"whole"
+
+
+def test_a_label_of_one_sender_is_told(data: Path, tmp_path: Path) -> None:
+    """All photos of floors are of one sender."""
+    shutil.copytree(data, tmp_path / "data")
+    names = sorted(path.stem for path in (tmp_path / "data" / "train" / "floor").iterdir())
+    table = (tmp_path / "data" / "senders.csv").read_text().splitlines()
+    kept = [line for line in table if line.split(",")[0] not in names]
+    (tmp_path / "data" / "senders.csv").write_text("\n".join([*kept, *(f"{name},anna,False" for name in names)]))
+
+    notes = find_notes(TrainingPhotos.read([tmp_path / "data"]))
+
+    assert any(note.startswith("All photos of floor are of one sender") for note in notes)
+
+
 def test_no_sender_and_no_copy_is_in_both_parts_of_a_fold(data: Path, tmp_path: Path) -> None:
     """Every photo is held out once, and the network to ship is trained on all photos."""
     shutil.copytree(data, tmp_path / "data")
@@ -213,6 +254,11 @@ def test_a_run_with_other_settings_gets_another_folder() -> None:
         (("folds = 5", "folds = 1"), "folds must be at least 2"),
         (("size = 192,", "pixels = 192,"), "A phase must be a table"),
         (('trunk = "', 'trunk = "x'), "There is no trunk x"),
+        (("folds = 5", 'folds = "x"'), "folds must be a whole number above 0, not 'x'"),
+        (("seeds = 1", "seeds = true"), "seeds must be a whole number above 0, not True"),
+        (("size = 224", "size = -5"), "size must be a whole number above 0, not -5"),
+        (("dropout = 0.2", "dropout = nan"), "dropout must be a number of at least 0, not nan"),
+        (("steps = 500", "steps = 0.5"), "phases: steps must be a whole number above 0, not 0.5"),
     ],
 )
 def test_a_malformed_recipe_is_an_error(tmp_path: Path, change: tuple[str, str], message: str) -> None:

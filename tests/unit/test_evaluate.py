@@ -12,15 +12,18 @@ from PIL import Image
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
+from evaluation.commands import run_command
 from evaluation.dataset import (
     About,
     DatasetError,
     PhotoList,
     find_conflicts,
     find_evaluation_folder,
+    find_oddities,
     find_training_folders,
     group_photos,
     list_labels,
+    list_photos,
     read_about,
     read_photo_metadata,
     read_split,
@@ -50,6 +53,7 @@ from evaluation.report import write_report
 from tests.support import evaluations
 from tests.support.drawings import encoded, garment
 from tests.support.evaluations import Page, make_evaluation, make_predictions, predictions_of, write_model
+from tests.support.paths import ROOT
 
 LABELS = ("pants", "t-shirt")
 
@@ -140,6 +144,12 @@ def test_a_score_that_would_divide_by_zero_is_none() -> None:
 def test_a_label_that_does_not_occur_is_not_in_the_macro_f1() -> None:
     assert f1_by_label(np.array([[2, 0], [0, 0]])).tolist() == [1, 0]
     assert compute_metrics(np.array([[0.9, 0.1]]), np.array([0]), np.array([True])).macro_f1 == 1
+
+
+def test_a_label_without_photos_is_not_in_the_macro_f1() -> None:
+    """One hat of two is taken for pants: the F1 of hats is 2/3, and no pants are there to be measured."""
+    metrics = compute_metrics(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0, 0]), np.array([True, True]))
+    assert metrics.macro_f1 == pytest.approx(2 / 3)
 
 
 def test_the_accuracy_without_review_is_1_if_all_photos_need_review() -> None:
@@ -352,12 +362,12 @@ def test_a_label_without_photos_may_be_measured_but_not_trained(tmp_path: Path) 
         read_split(tmp_path, 16)
 
 
-def test_all_unreadable_photos_are_counted(tmp_path: Path) -> None:
+def test_all_unreadable_photos_are_named(tmp_path: Path) -> None:
     write_photos(tmp_path, ("hat", "pants"))
     for name in ("a.txt", "b.jpg", "c.jpg"):
         (tmp_path / "pants" / name).write_bytes(b"text")
 
-    with pytest.raises(DatasetError, match=r"a\.txt: This is not an image.* 2 other files cannot be used either\."):
+    with pytest.raises(DatasetError, match=r"(?s)a\.txt: This is not an image.*/b\.jpg: .*/c\.jpg: "):
         read_split(tmp_path, 16)
 
 
@@ -605,3 +615,82 @@ def test_photos_are_read_in_parts(tmp_path: Path) -> None:
 
     assert evaluation.probabilities.shape == (260, len(photos.labels))
     assert len(evaluation.passed) == 260
+
+
+def test_a_table_may_have_names_with_extensions(tmp_path: Path) -> None:
+    write_photos(tmp_path, ("hat",))
+    (photo,) = (tmp_path / "hat").iterdir()
+    (tmp_path / "senders.csv").write_text(f"image,sender_id,kids\n{photo.name},anna,False\n")
+
+    assert read_photo_metadata(tmp_path, [photo]).sender_ids.tolist() == ["anna"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("image;sender_id;kids\na;anna;False\n", "Commas must separate its columns."),
+        ("image,sender_id,kids\na,anna,False\na,bert,False\n", "names two senders of a."),
+    ],
+)
+def test_a_table_that_is_not_clear_is_an_error(tmp_path: Path, table: str, message: str) -> None:
+    (tmp_path / "senders.csv").write_text(table)
+
+    with pytest.raises(DatasetError, match=message):
+        read_photo_metadata(tmp_path, [tmp_path / "a.jpg"])
+
+
+def test_a_folder_in_the_place_of_the_table_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "senders.csv").mkdir()
+
+    with pytest.raises(DatasetError, match="is a folder"):
+        read_photo_metadata(tmp_path, [tmp_path / "a.jpg"])
+
+
+def test_what_may_not_be_meant_is_told(tmp_path: Path) -> None:
+    for name in ("hat", "Hat ", "pants/more"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "pants" / "Thumbs.db").write_bytes(b"")
+
+    assert find_oddities([tmp_path]) == [
+        "The labels Hat  and hat differ only in case or spaces.",
+        f"{tmp_path / 'pants' / 'more'} is a folder in a label folder. Its photos are not used.",
+    ]
+    with pytest.raises(DatasetError, match="contains no photos"):
+        list_photos(tmp_path / "pants")
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", 'https://a"><script>', "https://a b"])
+def test_a_link_that_is_none_is_an_error(tmp_path: Path, link: str) -> None:
+    (tmp_path / "dataset.toml").write_text(f"name = 'a'\nlink = '{link}'\n")
+
+    with pytest.raises(DatasetError, match="must begin with https://"):
+        read_about(tmp_path)
+
+
+def test_a_page_is_not_written_beside_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+
+    for out in ("site", "file"):
+        assert main(["--data", str(tmp_path), "--out", str(tmp_path / out)]) == 1
+    assert (tmp_path / "site" / "index.html").read_text() == "mine"
+    errors = capsys.readouterr().err
+    assert "site has files that this command did not write. Name a new or an empty folder." in errors
+    assert "file is a file. Name a folder." in errors
+
+
+def test_the_shipped_model_is_not_written_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "link").symlink_to(ROOT / "model")
+
+    for out in (ROOT / "model", ROOT / "model" / "report", tmp_path / "link"):
+        assert main(["--data", str(tmp_path), "--out", str(out)]) == 1
+        assert "has the shipped model, which only make ship changes." in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_command_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert run_command("evaluate", interrupted) == 130
+    assert capsys.readouterr().err == "evaluate: Interrupted. Start it again to continue.\n"
