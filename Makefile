@@ -135,10 +135,10 @@ docker:
 	@docker info >/dev/null 2>&1 || { \
 	  echo "Docker does not respond, and this target needs it. Install it or start it."; exit 1; }
 
-# Before the installation: the training packages need 3.1 GB.
+# Before the installation: the training packages need 3.4 GB.
 data:
 	@test -n "$(DATA)" || { \
-	  echo "Set DATA to the folder of the photos: make $(MAKECMDGOALS) DATA=folder. README.md describes the folder."; exit 1; }
+	  echo "Set DATA to the folder of the photos: make $(MAKECMDGOALS) DATA=folder. docs/training.md describes the folder."; exit 1; }
 	@test -d "$(DATA)" || { echo "There is no folder $(DATA)."; exit 1; }
 
 # The stamp of each environment is written last, so that the next run repeats an installation that did not finish.

@@ -179,7 +179,8 @@ def _two_in_a_row(networks: Sequence[Network]) -> str:
     small, large = sized[0], sized[-1]
     rows = table(["photos that both classify", "accuracy"], list(in_a_row(small.held_out, large.held_out)))
     return f"""First {small.name}. The photos of which it is least sure also go to
-{large.name}, and the mean of both answers counts.
+{large.name}, and the mean of both
+answers counts, after the calibration. (An ensemble is the mean before it.)
 
 {rows}"""
 

@@ -29,6 +29,7 @@ from evaluation.predictions import (
 )
 
 _SIGNIFICANCE = 0.05
+_NEW_LABELS = "For a model of other labels, make evaluate shows what it can."
 _SET_DATA = "Set DATA to a folder of photos to compare on."
 
 
@@ -202,7 +203,9 @@ def _shared_labels(new: Sequence[str], old: Sequence[str], folders: Sequence[str
     if unknown:
         notes.append(f"Neither model has the labels {', '.join(unknown)}. Photos of these are left out.")
     if not shared & set(folders):
-        raise ComparisonError("There are no photos of a label that both models have.")
+        raise ComparisonError(f"There are no photos of a label that both models have. {_NEW_LABELS}")
+    if len(new) != len(old):
+        notes.append(f"The new model chooses among {len(new)} labels, the old one among {len(old)}. Fewer are easier.")
     return shared, notes
 
 
@@ -227,7 +230,7 @@ def _choose(found: PhotoList, shared: set[str], trained: set[str]) -> tuple[list
     """Return the photos to compare on, and a sentence if some are or should be left out. Raise `ComparisonError`."""
     files = [path for path in found.files if path.parent.name in shared]
     if not files:
-        raise ComparisonError("There are no photos of a label that both models have.")
+        raise ComparisonError(f"There are no photos of a label that both models have. {_NEW_LABELS}")
     kept = [path for path in files if hash_file(path) not in trained]
     known, total = len(files) - len(kept), len(files)
     if not known:

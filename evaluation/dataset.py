@@ -18,7 +18,7 @@ from classifier.errors import PhotoError
 from classifier.limits import Limits
 
 METADATA_FILE = "senders.csv"
-METADATA_COLUMNS = ("image", "sender_id", "kids")
+METADATA_COLUMNS = ("image", "sender_id", "kids")  # the last one may be missing
 ABOUT_FILE = "dataset.toml"
 TRAINING_FOLDERS = ("train", "validation", "extra")  # of a data set; only the first is required
 TEST_FOLDER = "test"
@@ -317,10 +317,10 @@ def _read_table(path: Path) -> dict[str, dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write a byte order mark
             reader = csv.DictReader(lines)
-            missing = set(METADATA_COLUMNS) - set(reader.fieldnames or ())
+            missing = [name for name in METADATA_COLUMNS[:2] if name not in (reader.fieldnames or ())]
             if missing:
-                names = ", ".join(sorted(missing))
-                raise DatasetError(f"{path} lacks the columns {names}. Commas must separate its columns.")
+                names = " and ".join(missing)
+                raise DatasetError(f"{path} has no column {names}. Commas must separate its columns.")
             for row in reader:
                 if rows.setdefault(row["image"], row)["sender_id"] != row["sender_id"]:
                     raise DatasetError(f"{path} names two senders of {row['image']}.")

@@ -10,11 +10,13 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from evaluation.metrics import RELIABILITY_BINS, reliability_bins
 
 _COLOUR = "#2563a8"
 _DOTS_PER_INCH = 100
+_LOWEST_TOP = 0.9  # the accuracy at which the scale begins at the latest
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -84,6 +86,10 @@ def plot_coverage(
     axes.set_xlabel("coverage: share of the photos that need no review")
     axes.set_ylabel("accuracy on these")
     axes.set_xlim(0, 1.02)
+    # With few mistakes, a scale of its own would make a cliff of a single photo.
+    axes.set_ylim(min(_LOWEST_TOP, axes.get_ylim()[0]), 1.005)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.legend(loc="lower left")
     return figure

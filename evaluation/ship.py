@@ -45,7 +45,10 @@ def find_reasons(comparison: Comparison, footprints: Sequence[Footprint]) -> lis
 def missing_labels(new: Sequence[str], old: Sequence[str]) -> list[str]:
     """Return a sentence if the old model has labels that the new one does not have."""
     missing = [label for label in old if label not in new]
-    sentence = f"The new model does not have the labels {', '.join(missing)}. Clients may rely on them."
+    sentence = (
+        f"The new model does not have the labels {', '.join(missing)}. Clients may rely on them. If you replace the "
+        "labels on purpose, FORCE=1 is right."
+    )
     return [sentence] if missing else []
 
 
@@ -91,7 +94,7 @@ def next_steps(old: Path, version: str) -> str:
     steps = [f"Change the version of the model to {version} in {', '.join(stale)}."] if stale else []
     steps += ["Run the tests: make test", "Deploy the new version: docs/deploy.md says how."]
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
-    if any((folder / ".git").exists() for folder in (project, *project.parents)):
+    if (project / ".git").exists():
         lines.append(f"To go back before you commit: git checkout -- {old}")
     return "\n".join(["What to do next:", *lines])
 

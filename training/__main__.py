@@ -5,6 +5,9 @@ its own: TensorFlow and the runtime that serves cannot be loaded into one.
 """
 
 import argparse
+import importlib.util
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,23 +21,33 @@ from evaluation.evaluate import summary
 from training.choice import choose_fit, read_fits
 from training.data import TrainingPhotos
 from training.model_description import ModelDescription
+from training.out_of_distribution import UNKNOWN_FOLDER
 from training.publish import PublishError, publish
 from training.recipe import Recipe, RecipeError
 from training.run import Fit, RunError, read_record, run_name
 
 _RECIPES = {False: "recipe.toml", True: "quick.toml"}
+# TensorFlow says this at each start on a machine without a GPU, and no setting hides it.
+_NOISE = re.compile(r"WARNING: All log messages before absl|[IW]0000 |E0000 .*failed call to cuInit")
+_BACKENDS = ("tensorflow", "jax", "torch")
 _FEW = 20  # photos of a label: fewer say little about it
+
+
+class BackendError(Exception):
+    """Keras cannot use the backend; the message says why."""
 
 
 def train_model(data: Sequence[Path], recipe_file: Path, weights: str, runs: Path, out: Path) -> int:
     """Run all steps, and return the exit code of the command. Raise the errors that `main` prints."""
     check_output(out, DESCRIPTION_FILE)
+    _check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
     training, recipe = TrainingPhotos.read(data), Recipe.load(recipe_file)
     for warning in (*training.warnings, *find_notes(training)):
         print(f"Note: {warning}", file=sys.stderr)
     run = runs / run_name(recipe, training.sha256, weights)
+    started = "continues in" if run.exists() else "is in"
     print(
-        f"Training on {len(training.names):,} photos of {len(training.photos.labels)} labels. The run is in {run}.",
+        f"Training on {len(training.names):,} photos of {len(training.photos.labels)} labels. The run {started} {run}.",
         flush=True,
     )
     options = [option for folder in data for option in ("--data", str(folder))]
@@ -47,10 +60,27 @@ def train_model(data: Sequence[Path], recipe_file: Path, weights: str, runs: Pat
     return 0
 
 
+def _check_backend(name: str) -> None:
+    """Raise `BackendError` if Keras cannot use a backend of this name."""
+    if name not in _BACKENDS:
+        raise BackendError(f"KERAS_BACKEND={name}: there is no such backend. There are {', '.join(_BACKENDS)}.")
+    if importlib.util.find_spec(name) is None:
+        raise BackendError(f"KERAS_BACKEND={name}: the package is not installed. docs/training.md says how.")
+
+
 def _run(step: str, *arguments: str) -> bool:
-    # A process group of its own: Ctrl-C then ends only this process with a sentence, which kills the other one.
     command = [sys.executable, "-m", f"training.{step}", *arguments]
-    return subprocess.run(command, check=False, process_group=0).returncode == 0  # noqa: S603 - our own modules
+    # A process group of its own: Ctrl-C then reaches only this process, which ends the other one without a traceback.
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0)  # noqa: S603 - our own modules
+    with process:
+        try:
+            for line in process.stderr or ():
+                if not _NOISE.match(line):
+                    print(line, end="", file=sys.stderr, flush=True)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode == 0
 
 
 def find_notes(training: TrainingPhotos) -> list[str]:
@@ -62,14 +92,19 @@ def find_notes(training: TrainingPhotos) -> list[str]:
     notes = [f"There are few photos of {', '.join(few)}. The figures for them are rough."] if few else []
     if not training.has_senders:
         notes.append(
-            "No senders.csv names the senders of these photos. Photos of one sender are in several folds, so the "
-            "accuracy is too high."
+            "No senders.csv names the senders of all photos. Photos of one sender may have been in training and in "
+            "measuring, so the accuracy may be too high."
         )
     alone = [label for label, senders in _senders_by_label(training).items() if senders == 1]
     if training.has_senders and alone:
         notes.append(
             f"All photos of {', '.join(alone)} are of one sender, so they are in one fold, and the network that is "
             "measured on them never saw the label. The accuracy for it says nothing."
+        )
+    if not any((folder / UNKNOWN_FOLDER).is_dir() for folder in training.data):
+        notes.append(
+            "There is no folder unknown/ with photos of none of the labels, so it is not measured how often the model "
+            "takes such photos for one of its labels."
         )
     return notes
 
@@ -110,7 +145,7 @@ def main() -> int:
     found = parser.parse_args()
     recipe = found.recipe or Path(__file__).with_name(_RECIPES[found.quick])
     command = partial(train_model, found.data, recipe, found.weights, found.runs, found.out)
-    return run_command("train", command, DatasetError, RecipeError, RunError, PublishError)
+    return run_command("train", command, BackendError, DatasetError, RecipeError, RunError, PublishError)
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ The model was trained on {training.photos:,} photos of {len(description.labels)}
 The initial weights are those of {TITLES[training.recipe.trunk]} trained on ImageNet (Google, Apache-2.0), from
 {training.weights}.
 `model.json` has the recipe, a hash of the photos and the versions of the packages.
-The model has the licence of this project."""
+The licence of this project covers the model that comes with it. Who trains another one chooses its licence."""
 
 
 def _data_sets(description: ModelDescription) -> str:

@@ -30,7 +30,8 @@ class TrainingPhotos:
     """The photos to train on, with what is known about them. All arrays and tuples have one element for each photo.
 
     `names` are their paths relative to their data set, and `hashes` the SHA-256 of their bytes. `senders` are unique
-    across data sets; `has_senders` is false if no table names any. Photos of one group must be in the same fold.
+    across data sets; `has_senders` is false if a data set has no table that names any. Photos of one group must be in
+    the same fold.
     `sha256` is a hash of all of this. `abouts` describe the data sets that have a `dataset.toml`.
     """
 
@@ -62,7 +63,7 @@ class TrainingPhotos:
             path.relative_to(data[owner]).as_posix() for path, owner in zip(photos.files, owners, strict=True)
         )
         hashes = tuple(hash_file(path) for path in photos.files)
-        lines = sorted(zip(names, hashes, senders.tolist() if has_senders else names, strict=True))
+        lines = sorted(zip(names, hashes, senders.tolist(), strict=True))
         return cls(
             data=tuple(data),
             photos=photos,
@@ -73,7 +74,7 @@ class TrainingPhotos:
             has_senders=has_senders,
             groups=group_photos(senders.tolist(), hashes),
             sha256=hashlib.sha256(repr([photos.labels, lines]).encode(errors="surrogateescape")).hexdigest(),
-            abouts=tuple(about for about in map(read_about, data) if about),
+            abouts=_describe(data),
             warnings=(*find_oddities(folders), *find_conflicts(photos.files)),
         )
 
@@ -86,6 +87,15 @@ def _find_folders(data: Path, *, is_first: bool) -> list[Path]:
     return find_training_folders(data)
 
 
+def _describe(data: Sequence[Path]) -> tuple[About, ...]:
+    """Return what the data sets are; one without a description has its folder's name, unless none has one."""
+    found = [read_about(folder) for folder in data]
+    if not any(found):
+        return ()
+    names = [f"the folder {folder.resolve().name}" for folder in data]
+    return tuple(about or About(name) for about, name in zip(found, names, strict=True))
+
+
 def _owner(data: Sequence[Path], path: Path) -> int:
     return next(index for index, folder in enumerate(data) if path.is_relative_to(folder))
 
@@ -93,15 +103,15 @@ def _owner(data: Sequence[Path], path: Path) -> int:
 def _read_metadata(
     data: Sequence[Path], photos: PhotoList, owners: Sequence[int]
 ) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.bool_], bool]:
-    """Return senders, kids and whether a table names any sender. Senders of other data sets are other people."""
-    senders, kids, has_senders = [], [], False
+    """Return senders, kids and whether the senders are known. Senders of other data sets are other people."""
+    senders, kids, has_senders = [], [], True
     for owner, folder in enumerate(data):
         metadata = read_photo_metadata(
             folder, [path for path, one in zip(photos.files, owners, strict=True) if one == owner]
         )
         senders += [f"{owner}:{sender}" if owner else str(sender) for sender in metadata.sender_ids]
         kids += metadata.kids.tolist()
-        has_senders |= metadata.has_senders
+        has_senders &= metadata.has_senders or not metadata.kids.size  # a data set may have nothing but `unknown`
     return np.array(senders, np.str_), np.array(kids, bool), has_senders
 
 

@@ -97,11 +97,15 @@ class Export:
 def export(folder: Path, services: Services, trusted: Collection[Person] = (Person.SHOP,)) -> Export:
     """Make `folder` the data set of the photos whose label one of the `trusted` has confirmed.
 
-    Until all photos are there, the folder keeps its content. Raise `ExportError`, the AWS SDK's errors and `OSError`.
+    Until all photos are there, the folder keeps its content. It also keeps it if no photo has a label to train on: the
+    local system forgets its photos, and the folder may have the only copies. Raise `ExportError`, the AWS SDK's errors
+    and `OSError`.
     """
     check_folder(folder)
     services.bucket.list_keys(object_key(""), 1)  # `last_modified` does not tell a missing bucket from a missing photo
     photos, left_out = _choose(services, trusted)
+    if (folder / TRAIN_FOLDER).is_dir() and not any(photo.confirmed_label for photo in photos):
+        return Export({}, left_out)
     (folder / STAGING_FOLDER).mkdir(parents=True, exist_ok=True)
     copies = {path.name: path for path in folder.rglob("*.*") if path.is_file()}
     new = Path(tempfile.mkdtemp(dir=folder / STAGING_FOLDER))
@@ -421,7 +425,9 @@ def _report(done: Export, folder: Path, labels: Sequence[str]) -> int:
     """Print what was exported, and return the exit code: without labels, there is nothing to train on."""
     print(describe(done, folder, labels))
     if not any(label in done.exported for label in labels):
-        print("confirmed: No photo has a confirmed label that counts. There is nothing to train on.", file=sys.stderr)
+        before = f" {folder} keeps the photos of the run before." if (folder / TRAIN_FOLDER).is_dir() else ""
+        nothing = "No photo has a confirmed label that counts. There is nothing to train on."
+        print(f"confirmed: {nothing}{before}", file=sys.stderr)
         return 1
     for note in find_notes(done, labels):
         print(f"Note: {note}", file=sys.stderr)

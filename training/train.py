@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 # Before Keras imports its backend: hide TensorFlow's start-up messages, and use oneDNN's convolutions. They are twice
 # as fast as its own, but not the default on processors without AVX-512.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
@@ -75,10 +76,9 @@ def plan_networks(groups: npt.NDArray[np.int64], folds: int) -> list[NetworkPlan
     """
     found = len(np.unique(groups))
     if found < folds:
-        fewer = "" if found < 2 else ", or set fewer folds in the recipe"  # noqa: PLR2004
         raise DatasetError(
             f"All photos are of {count(found, 'sender')}, which cannot be divided into {folds} folds. Add photos of "
-            f"others{fewer}."
+            "others. Where senders are unknown, each photo counts as one."
         )
     everything, fold_of_photo = np.arange(len(groups)), divide(groups, folds)
     *names, final = network_names(folds)
@@ -97,7 +97,7 @@ class Trainer:
     recipe: Recipe
     weights: str
     run: Path
-    log: Callable[[str], None] = print
+    log: Callable[[str], None] = field(default=partial(print, flush=True))
     _images: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
     _unknown: dict[str, npt.NDArray[np.uint8]] | None = None
     _features: dict[str, Features] = field(default_factory=dict)
@@ -105,7 +105,8 @@ class Trainer:
 
     def train(self, plans: Sequence[NetworkPlan]) -> None:
         """Train and measure all networks that the run does not have yet. Raise `WeightsError` or `DatasetError`."""
-        for plan in plans:
+        for number, plan in enumerate(plans, 1):
+            self.log(f"Network {number} of {len(plans)}: {plan.name}")
             if not outputs_file(self._folder(plan), Fit.PROBE).exists():
                 self.fit_probe(plan)
             if self.recipe.phases and not outputs_file(self._folder(plan), Fit.TUNED).exists():
@@ -242,7 +243,8 @@ class _Progress:
         # The time of a step is proportional to its pixels.
         work, rest = (sum(size**2 for size in sizes) for sizes in (self._sizes[last:done], self._sizes[done:]))
         minutes = (now - before) / work * rest / 60
-        self._log(f"{self._name}: step {done} of {len(self._sizes)}, loss {loss:.3f}, {minutes:.0f} more minutes")
+        left = f"{minutes:.0f} more minutes of this network"
+        self._log(f"{self._name}: step {done} of {len(self._sizes)}, loss {loss:.3f}, {left}")
 
 
 def make_record(training: TrainingPhotos, recipe: Recipe, weights: str) -> TrainingRecord:

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +165,53 @@ def test_nothing_is_written_over_other_files_or_the_shipped_model(data: Path, tm
         assert message in found.stderr
     assert (tmp_path / "mine" / "README.md").read_text() == "mine"
     assert (ROOT / "model" / "model.json").read_bytes() == before
+
+
+def test_an_unknown_or_missing_backend_is_told_in_a_sentence(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for backend, message in (("abacus", "there is no such backend"), ("torch", "the package is not installed")):
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+        found = run("training", "--quick", "--data", str(data), "--runs", str(tmp_path), "--out", str(tmp_path / "out"))
+        assert found.returncode == 1
+        assert found.stderr.startswith(f"train: KERAS_BACKEND={backend}: {message}")
+
+
+def test_senders_are_known_only_if_each_data_set_names_them(data: Path, tmp_path: Path) -> None:
+    """An export has a table, and a shop's own photos may have none: then their senders are unknown."""
+    write_data(tmp_path / "own", 2, LABELS)
+    (tmp_path / "own" / "senders.csv").unlink()
+    (data / "dataset.toml").write_text('name = "confirmed photos"\n')
+
+    together = TrainingPhotos.read([tmp_path / "own", data])
+    (data / "dataset.toml").unlink()
+
+    assert not together.has_senders
+    assert len(set(together.groups)) < len(together.names), "the photos of the export's senders are still kept together"
+    assert [about.name for about in together.abouts] == ["the folder own", "confirmed photos"]
+    assert TrainingPhotos.read([data]).has_senders
+
+
+def test_ctrl_c_ends_a_training_with_a_sentence(data: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", "--quick", "--data", str(data), "--runs", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "functions")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - else a job in the background ignores it
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Training on 24 photos")
+    assert process.stdout.readline() == "Network 1 of 6: fold-1\n"
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+
+    assert process.returncode == 130
+    assert errors.endswith("train: Interrupted. Start it again to continue.\n")
+    assert "Traceback" not in errors
 
 
 def test_a_file_that_was_not_written_to_its_end_is_not_used(tmp_path: Path) -> None:

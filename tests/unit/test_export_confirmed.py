@@ -627,6 +627,20 @@ def test_without_confirmed_labels_there_is_nothing_to_train_on(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.toml", "photos.csv", "senders.csv", "unknown"]
 
 
+def test_an_export_without_labels_keeps_the_one_before(
+    upload: Upload, services: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload("one.jpg")
+    confirm("one.jpg", "hat", Person.SHOP, services)
+    assert main([str(tmp_path)]) == 0
+    confirm("one.jpg", None, Person.SHOP, services)
+
+    assert main([str(tmp_path)]) == 1
+
+    assert f"{tmp_path} keeps the photos of the run before." in capsys.readouterr().err
+    assert len(list_photos(tmp_path / "train" / "hat")) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -177,9 +177,8 @@ def test_a_large_or_slow_network_is_a_reason() -> None:
 
 
 def test_a_missing_label_is_a_reason() -> None:
-    assert missing_labels(("floor", "pants"), ("pants", "shoes", "t-shirt")) == [
-        "The new model does not have the labels shoes, t-shirt. Clients may rely on them."
-    ]
+    (sentence,) = missing_labels(("floor", "pants"), ("pants", "shoes", "t-shirt"))
+    assert sentence.startswith("The new model does not have the labels shoes, t-shirt. Clients may rely on them.")
     assert missing_labels(("floor", "pants"), ("pants",)) == []
 
 
