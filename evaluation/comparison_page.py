@@ -62,7 +62,9 @@ def conclude(difference: PairedDifference) -> str:
     """Return a sentence about a difference of accuracies."""
     if difference.is_worse:
         return "The new model is worse."
-    return "The new model is better." if difference.is_better else "The difference may be due to chance."
+    if difference.is_better:
+        return "The new model is better."
+    return "The difference may be due to chance." if difference.difference else "Both models are right equally often."
 
 
 def make_figures(versions: tuple[str, str], comparison: Comparison, footprints: Sequence[Footprint]) -> dict[str, Any]:
