@@ -51,7 +51,7 @@ check: $(VENV)/.tests $(SAM_VENV)/.sam ## Run the linters, the type checker and 
 	  --file template.yaml functions/classifier/Dockerfile
 
 test-browser: $(VENV)/.browser ## Test the pages and the decoded pixels in Chromium; PIXELS=folder compares your own photos
-	$(VENV)/bin/python -m pytest tests/browser
+	$(VENV)/bin/python -m pytest tests/browser --numprocesses 2 --dist loadfile
 
 test-container: docker $(VENV)/.tests $(SAM_VENV)/.sam ## Build the image and test it; needs Docker
 	SAM=$(SAM_VENV)/bin/sam $(VENV)/bin/python -m pytest tests/container
