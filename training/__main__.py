@@ -27,7 +27,7 @@ from training.recipe import Recipe, RecipeError
 from training.run import Fit, RunError, read_record, run_name
 
 _RECIPES = {False: "recipe.toml", True: "quick.toml"}
-# TensorFlow says this at each start on a machine without a GPU, and no setting hides it.
+# TensorFlow says this at each start on a machine without a GPU. TF_CPP_MIN_LOG_LEVEL does not hide it.
 _NOISE = re.compile(r"WARNING: All log messages before absl|[IW]0000 |E0000 .*failed call to cuInit")
 _BACKENDS = ("tensorflow", "jax", "torch")
 _FEW = 20  # photos of a label: fewer say little about it
@@ -98,8 +98,8 @@ def find_notes(training: TrainingPhotos) -> list[str]:
     alone = [label for label, senders in _senders_by_label(training).items() if senders == 1]
     if training.has_senders and alone:
         notes.append(
-            f"All photos of {', '.join(alone)} are of one sender, so they are in one fold, and the network that is "
-            "measured on them never saw the label. The accuracy for it says nothing."
+            f"All photos of {', '.join(alone)} are of one sender. So the network that is measured on them never saw "
+            "the label, and the accuracy for it says nothing."
         )
     if not any((folder / UNKNOWN_FOLDER).is_dir() for folder in training.data):
         notes.append(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # Before TensorFlow is imported: hide its start-up messages.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras

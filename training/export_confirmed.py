@@ -48,6 +48,7 @@ from classifier.reconcile import is_same_photo
 from classifier.records import MAX_ITEMS_READ
 from classifier.services import Services
 from classifier.settings import SettingsError
+from evaluation.commands import SHIPPED_MODEL
 from evaluation.dataset import ABOUT_FILE, METADATA_COLUMNS, METADATA_FILE, hash_file
 
 MANIFEST_FILE = "photos.csv"
@@ -407,8 +408,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     people = [person.value for person in _PEOPLE]
     parser.add_argument("--by", nargs="+", choices=people, default=["shop"], help="whose answers count (default: shop)")
     found = parser.parse_args(arguments)
-    model = Path(__file__).parent.parent / "model"
-    environment = {"MODEL_DIR": str(model), "CURSOR_KEY": "none", **os.environ, "INDEX_SHARDS": _MAX_SHARDS}
+    environment = {"MODEL_DIR": str(SHIPPED_MODEL), "CURSOR_KEY": "none", **os.environ, "INDEX_SHARDS": _MAX_SHARDS}
     try:
         services = Services.from_environment(environment)
         done = export(found.folder, services, {Person(name) for name in found.by})

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 # Before Keras imports its backend: hide TensorFlow's start-up messages, and use oneDNN's convolutions. They are twice
 # as fast as its own, but not the default on processors without AVX-512.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
