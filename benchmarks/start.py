@@ -119,4 +119,5 @@ if __name__ == "__main__":
             tutorial(Path(arguments[0]), arguments[1])
         case _:
             globals()[kind](arguments[0])
-    print("answered")
+    print("answered", flush=True)
+    os._exit(0)  # without the interpreter's own end, which Lambda does not wait for

@@ -1,6 +1,7 @@
 """Lambda's entry point: recognizes the kind of event, and imports only the module that handles it."""
 # ruff: noqa: PLC0415 - a cold start imports only what its event needs
 
+import gc
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,17 @@ class NoEndpoint(Exception):
     """The emulator of AWS that the function is told to use does not answer."""
 
 
+# A cold start makes many objects that stay and little garbage. Looking for that takes a fifth of the cold start.
+gc.disable()
+
+
+@cache
+def end_cold_start() -> None:
+    """Let Python look for garbage from now on, but not among the objects that are there."""
+    gc.freeze()
+    gc.enable()
+
+
 @cache
 def get_services() -> Services:
     """Return the services of this execution environment."""
@@ -31,6 +43,7 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
     from classifier import api, bucket_events  # noqa: F401
 
     get_services().warm_up()
+    end_cold_start()
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST)
@@ -45,6 +58,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         raise
     finally:
         flush_metrics()
+        end_cold_start()
 
 
 def dispatch(event: Any, context: "LambdaContext", services: Services) -> dict[str, Any] | None:

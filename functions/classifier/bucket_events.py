@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from classifier.classification import Classification
+from classifier.clients import MAX_CALL_SECONDS
 from classifier.decoders import MAX_SECONDS
 from classifier.errors import InvalidRequest
 from classifier.events import KNOWN_EVENTS, is_failed_event, is_s3_event, is_test_event
 from classifier.keys import is_upload_key, photo_id_of
 from classifier.reconcile import reconcile
-from classifier.services import MAX_CALL_SECONDS, Services
+from classifier.services import Services
 from classifier.telemetry import logger
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from classifier.attribute_values import from_attribute_value, to_attribute_value
 from classifier.classification import Classification, Confirmation, format_time
 from classifier.errors import Busy
 from classifier.indexes import SORT_KEY, Filter, find_partitions, index_keys
@@ -110,14 +111,10 @@ class Records:
         shards: int,
         run_all: Callable[[Callable[[str], Any], Sequence[str]], list[Any]],
     ) -> None:
-        from boto3.dynamodb.types import TypeDeserializer, TypeSerializer  # noqa: PLC0415 - only with a client
-
         self.client = client
         self.table = table
         self.shards = shards
         self._run_all = run_all
-        self._serialize = TypeSerializer().serialize
-        self._deserialize = TypeDeserializer().deserialize
 
     def read(self, photo_id: str) -> Row:
         """Read the row, strongly consistent. Raise the AWS SDK's errors, and `Busy` if the answer was damaged."""
@@ -212,7 +209,7 @@ class Records:
         if "ConsumedCapacity" not in answer:
             raise Busy("The record could not be read; try again in a moment.")
         stored = answer.get("Item", {})
-        return self._from_dynamodb(stored), stored.get("revision")
+        return _from_dynamodb(stored), stored.get("revision")
 
     def page(self, wanted: Filter, limit: int, position: str | None = None) -> Page:
         """Read up to `limit` matching records, newest first, from the position on. Eventually consistent.
@@ -248,7 +245,7 @@ class Records:
     def _read_on(self, name: str, value: str, position: str | None, limit: int, answer: Any) -> Iterator[Item]:
         """Yield the items of an index partition, newest first: those of its first answer, then the older ones."""
         while True:
-            items = [self._from_dynamodb(item) for item in answer["Items"]]
+            items = [_from_dynamodb(item) for item in answer["Items"]]
             yield from self._complete(items) if name == "batch_id" else items
             if "LastEvaluatedKey" not in answer:
                 return
@@ -284,7 +281,7 @@ class Records:
             if attempt:
                 time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
             answer = self.client.batch_get_item(RequestItems=wanted)
-            items |= {item["id"]["S"]: self._from_dynamodb(item) for item in answer["Responses"].get(self.table, [])}
+            items |= {item["id"]["S"]: _from_dynamodb(item) for item in answer["Responses"].get(self.table, [])}
             wanted = answer["UnprocessedKeys"]  # under throttling, DynamoDB returns a part of the items
             if not wanted:
                 return items
@@ -309,15 +306,16 @@ class Records:
         try:
             self.client.put_item(
                 TableName=self.table,
-                Item={name: self._serialize(value) for name, value in item.items()},
+                Item={name: to_attribute_value(value) for name, value in item.items()},
                 ConditionExpression=f"{unchanged} OR revision = :new",
                 ExpressionAttributeValues=values,
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             raise Conflict from error
 
-    def _from_dynamodb(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self._deserialize(value) for name, value in item.items()}
+
+def _from_dynamodb(stored: Mapping[str, Any]) -> Item:
+    return {name: from_attribute_value(value) for name, value in stored.items()}
 
 
 def _read_deletion(item: Mapping[str, Any]) -> datetime | None:

@@ -10,10 +10,10 @@ from classifier.description import Description
 from classifier.settings import MEGABYTES_PER_VCPU, Settings
 
 if TYPE_CHECKING:
-    from botocore.config import Config
     from mypy_boto3_events import EventBridgeClient
 
     from classifier.bucket import Bucket
+    from classifier.clients import Clients
     from classifier.decoders import Decoders
     from classifier.download import Downloader
     from classifier.model import Model
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 # While one photo is decoded, others are on their way from S3 and to DynamoDB, which takes about twice as long.
 _THREADS_PER_VCPU = 3
-
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 1, 3, 3  # of each call to AWS
-# A call whose attempts all hang. The pauses between its attempts take a second at most, in the mean.
-MAX_CALL_SECONDS = _ATTEMPTS * _READ_SECONDS + 1
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,6 +92,12 @@ class Services:
         return ThreadPoolExecutor(self.threads)
 
     @_LockedCachedProperty
+    def _clients(self) -> "Clients":
+        from classifier.clients import Clients
+
+        return Clients()
+
+    @_LockedCachedProperty
     def bucket(self) -> "Bucket":
         """The bucket of photos."""
         from botocore.config import Config
@@ -106,14 +108,14 @@ class Services:
         # DNS names for buckets.
         addressing: Literal["path", "virtual"] = "path" if self.settings.endpoint else "virtual"
         signing = Config(signature_version="s3v4", s3={"addressing_style": addressing})
-        return Bucket(_make_client("s3", client_config().merge(signing)), self.settings.bucket)
+        return Bucket(self._clients.make("s3", signing), self.settings.bucket)
 
     @_LockedCachedProperty
     def records(self) -> "Records":
         """The table of classifications."""
         from classifier.records import Records
 
-        return Records(_make_client("dynamodb"), self.settings.table, self.settings.index_shards, self.map)
+        return Records(self._clients.make("dynamodb"), self.settings.table, self.settings.index_shards, self.map)
 
     @_LockedCachedProperty
     def signing_keys(self) -> "SigningKeys":
@@ -125,7 +127,7 @@ class Services:
     @_LockedCachedProperty
     def eventbridge(self) -> "EventBridgeClient":
         """The client of EventBridge."""
-        client: EventBridgeClient = _make_client("events")
+        client: EventBridgeClient = self._clients.make("events")
         return client
 
     @_LockedCachedProperty
@@ -156,26 +158,3 @@ class Services:
         from classifier.model import Model
 
         return Model(self.settings.model_directory, self.description, self.vcpus)
-
-
-def client_config() -> "Config":
-    """Return the configuration of all AWS clients: few attempts, short timeouts.
-
-    Lambda and the queue retry too, and API Gateway gives up after 29 seconds. The retry mode is not "adaptive": after
-    the first throttled request, that mode limits a client to twice its recent request rate. An execution environment
-    with one photo a minute would then wait 2 seconds for each photo, until its end (tests/stress/test_faults.py).
-    """
-    from botocore.config import Config
-
-    return Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-    )
-
-
-def _make_client(service: str, config: "Config | None" = None) -> Any:
-    import boto3
-
-    client: Any = boto3.client  # its stubs want the service's name as a literal
-    return client(service, config=config or client_config())

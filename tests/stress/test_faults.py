@@ -29,8 +29,7 @@ from botocore.response import StreamingBody
 from botocore.retries.standard import ExponentialBackoff
 from moto import mock_aws
 
-from classifier import api, bucket_events, faults, reconcile
-from classifier import services as services_module
+from classifier import api, bucket_events, clients, faults, reconcile
 from classifier.classification import Classification, Source, Status
 from classifier.errors import Busy
 from classifier.keys import batch_of, object_key, photo_id_of
@@ -480,7 +479,7 @@ def test_the_whole_batch_fails_if_the_function_ignores_the_remaining_time(monkey
 
 HANDLE_S3_EVENT, HANDLE_QUEUE = bucket_events.handle_s3_event, bucket_events.handle_queue
 WRITE, READ = Records.write, Records.read
-CLIENT_CONFIG = services_module.client_config
+CLIENT_CONFIG = clients.client_config
 
 
 def ignore_errors(event: dict[str, Any], services: Services) -> dict[str, Any]:
@@ -567,7 +566,7 @@ GUARDS = {
     "complete answers": Guard(
         Records, "read", take_a_damaged_answer_for_no_row, GET, "a known photo", "GetItem", "cut short"
     ),
-    "short timeouts": Guard(services_module, "client_config", long_timeouts, GET, "a new photo", "GetItem", SILENCE),
+    "short timeouts": Guard(clients, "client_config", long_timeouts, GET, "a new photo", "GetItem", SILENCE),
 }
 
 
@@ -629,7 +628,7 @@ def seconds_after_a_throttle(monkeypatch: pytest.MonkeyPatch, mode: str) -> floa
     monkeypatch.setattr(botocore.retries.bucket, "time", clock)
     monkeypatch.setattr(botocore.retries.bucket, "threading", conditions)
     retries: Any = {"mode": mode, "total_max_attempts": 3}
-    monkeypatch.setattr(services_module, "client_config", lambda: CLIENT_CONFIG().merge(Config(retries=retries)))
+    monkeypatch.setattr(clients, "client_config", lambda: CLIENT_CONFIG().merge(Config(retries=retries)))
     account.restart()
     throttled = fault_named("400 ThrottlingException", "GetItem")
     account.function.wire.plan = OneFault("GetItem", throttled, Duration.TRY)

@@ -4,10 +4,10 @@ import os
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
-from classifier.services import Services, client_config
+from classifier.clients import Clients, client_config
+from classifier.services import Services
 from local.aws import Resources
 from tests.support.services import replace_parts
 
@@ -53,13 +53,13 @@ def test_the_warm_up_makes_the_clients_and_the_model_once(
     new_services: Services, monkeypatch: pytest.MonkeyPatch, bus: str | None, clients: set[str]
 ) -> None:
     made: list[str] = []
-    make = boto3.client
+    make = Clients.make
 
-    def make_client(service: str, **options: Any) -> Any:
+    def make_client(self: Clients, service: str, *options: Any) -> Any:
         made.append(service)
-        return make(service, **options)  # type: ignore[call-overload]
+        return make(self, service, *options)
 
-    monkeypatch.setattr(boto3, "client", make_client)
+    monkeypatch.setattr(Clients, "make", make_client)
     services = replace_parts(new_services, settings=replace(new_services.settings, event_bus=bus))
 
     services.warm_up()

@@ -20,18 +20,20 @@ PIXEL_PACKAGES = {"numpy", "PIL", "pillow_heif", "tflite_runtime", "ai_edge_lite
 RUNTIMES = {"tflite_runtime", "ai_edge_litert"}
 SDK = {"boto3", "botocore", "s3transfer", "urllib3"}
 PROGRAM = """
-import json, sys
+import contextlib, gc, json, sys
 from classifier import app
+from classifier.errors import InvalidRequest
 from local.function import Context
 event = json.loads(sys.stdin.read())
 if event:
-    app.lambda_handler(event, Context())
-print(json.dumps(sorted(sys.modules)))
+    with contextlib.suppress(InvalidRequest):
+        app.lambda_handler(event, Context())
+print(json.dumps({"modules": list(sys.modules), "collects": gc.isenabled(), "frozen": gc.get_freeze_count()}))
 """
 
 
-def imported_modules(event: dict[str, Any], **environment: str) -> set[str]:
-    """Return the modules that are imported after the first event, or after the start if the event is empty."""
+def start(event: dict[str, Any], **environment: str) -> dict[str, Any]:
+    """Return the state of a new process after its first event, or after the start if the event is empty."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(event),
@@ -41,7 +43,13 @@ def imported_modules(event: dict[str, Any], **environment: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    state: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return state
+
+
+def imported_modules(event: dict[str, Any], **environment: str) -> set[str]:
+    """Return the modules that are imported then."""
+    return set(start(event, **environment)["modules"])
 
 
 def test_reading_the_model_s_description_imports_nothing_for_photos() -> None:
@@ -60,7 +68,7 @@ def test_a_direct_invocation_does_not_import_the_aws_sdk(photo_server: PhotoServ
 def test_provisioned_concurrency_makes_everything_before_the_first_event() -> None:
     modules = imported_modules({}, AWS_LAMBDA_INITIALIZATION_TYPE="provisioned-concurrency")
 
-    assert modules >= {"boto3", "numpy"}
+    assert modules >= {"botocore.client", "numpy"}
     assert modules & RUNTIMES
 
 
@@ -68,4 +76,28 @@ def test_provisioned_concurrency_makes_everything_before_the_first_event() -> No
 def test_a_start_on_demand_makes_nothing_before_the_first_event(kind: str) -> None:
     modules = imported_modules({}, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
 
+    assert modules.isdisjoint({*PIXEL_PACKAGES, "botocore.client"})
+
+
+def test_a_status_imports_neither_boto3_nor_anything_for_photos() -> None:
+    modules = imported_modules(api_event("GET", "/classifications/hat.jpg"))
+
+    assert "botocore.client" in modules
     assert modules.isdisjoint({*PIXEL_PACKAGES, "boto3"})
+
+
+PROVISIONED = {"AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency"}
+
+
+@pytest.mark.parametrize(
+    ("event", "environment", "ended"),
+    [({}, {}, False), ({}, PROVISIONED, True), (api_event("GET", "/model"), {}, True), ({"no": "event"}, {}, True)],
+    ids=["before the first event", "provisioned", "after an answer", "after an error"],
+)
+def test_python_looks_for_garbage_once_the_start_has_ended(
+    event: dict[str, Any], environment: dict[str, str], *, ended: bool
+) -> None:
+    state = start(event, **environment)
+
+    assert state["collects"] is ended
+    assert (state["frozen"] > 0) is ended
