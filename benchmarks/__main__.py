@@ -50,7 +50,8 @@ def main() -> None:
     _print_progress("peak memory")
     peak_memory = {name: processes.measure_peak_memory(file) for name, file in files.items()}
     in_local_system = {f"{name}, local system": durations for name, durations in local_system.items()}
-    save_for_pyperf({**photos, "start": starts, **batches, **in_local_system}, arguments.build / "timings.json")
+    in_starts = {f"start, {cores}": durations for cores, durations in starts.items()}
+    save_for_pyperf({**photos, **in_starts, **batches, **in_local_system}, arguments.build / "timings.json")
     figures = report.Figures(photos, starts, imports, batches, local_system, peak_memory)
     report.write_report(figures, _HERE / "README.md", _HERE / "ratios.png")
 
@@ -81,20 +82,32 @@ def measure_photo(file: Path, networks: dict[str, Path]) -> Durations:
     return durations | {stage: seconds[-rounds:] for stage, seconds in this_project.stages.items()}  # no warm-up
 
 
-def measure_starts(photo: Path, network: Path) -> tuple[Durations, dict[str, float]]:
-    """Return the seconds of cold starts, and the import times of the function's packages in milliseconds."""
+def measure_starts(photo: Path, network: Path) -> tuple[dict[str, Durations], dict[str, float]]:
+    """Return the seconds of cold starts by number of cores, and the import times of packages in milliseconds."""
+    processes.compile_function()
     aws = processes.MotoServer()
     try:
         with processes.file_server(photo.parent) as url:
             key = f"uploads/{photo.name}"
             aws.s3.put_object(Bucket=BUCKET, Key=key, Body=photo.read_bytes())
-            start = partial(processes.run_cold_start, aws.endpoint)
-            start("upload", key)  # stores the classification that the status request reads
-            contenders = _cold_starts(start, aws, photo, network, f"{url}/{photo.name}")
-            starts = measure_interleaved(contenders, _ROUNDS_OF_STARTS)
+            contenders: dict[tuple[str, str], Callable[[], object]] = {}
+            for cores, cpus in _cores().items():
+                start = partial(processes.run_cold_start, aws.endpoint, cpus)
+                start("upload", key)  # stores the classification that the status request reads
+                for name, contender in _cold_starts(start, aws, photo, network, f"{url}/{photo.name}").items():
+                    contenders[cores, name] = contender
+            durations = measure_interleaved(contenders, _ROUNDS_OF_STARTS)
+            starts = {
+                cores: {name: seconds for (of, name), seconds in durations.items() if of == cores} for cores in _cores()
+            }
             return starts, processes.measure_imports(aws.endpoint, "upload", key)
     finally:
         aws.stop()
+
+
+def _cores() -> dict[str, set[int]]:
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    return {report.ONE_CORE: set(cpus[:1]), report.TWO_CORES: set(cpus)}
 
 
 def _cold_starts(
@@ -118,11 +131,10 @@ def _cold_starts(
 
 def measure_batches(photo: Path) -> dict[str, Durations]:
     """Return the seconds per photo on one core and on two, measured alternately."""
-    cpus = sorted(os.sched_getaffinity(0))[:2]
-    batches: dict[str, Durations] = {"one core": {}, "two cores": {}}
+    batches: dict[str, Durations] = {cores: {} for cores in _cores()}
     for _ in range(3):
-        for cores, chosen in (("one core", cpus[:1]), ("two cores", cpus)):
-            for name, values in processes.measure_batches(photo, _BATCH_SIZE, 3, set(chosen)).items():
+        for cores, cpus in _cores().items():
+            for name, values in processes.measure_batches(photo, _BATCH_SIZE, 3, cpus).items():
                 batches[cores].setdefault(name, []).extend(value / _BATCH_SIZE for value in values)
     return batches
 

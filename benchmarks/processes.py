@@ -1,5 +1,6 @@
 """Subprocesses of the benchmarks: moto's server, cold starts, batches on one and two cores, the local system."""
 
+import compileall
 import json
 import os
 import socket
@@ -96,10 +97,15 @@ def file_server(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def run_cold_start(endpoint: str, kind: str, *arguments: object) -> None:
-    """Run `benchmarks.start` in a new interpreter. Raise `RuntimeError` if it does not answer."""
+def compile_function() -> None:
+    """Compile the function's modules to byte code, as its image does. Python may be told to write none by itself."""
+    compileall.compile_dir(ROOT / "functions", quiet=1)
+
+
+def run_cold_start(endpoint: str, cpus: set[int], kind: str, *arguments: object) -> None:
+    """Run `benchmarks.start` in a new interpreter on these CPUs. Raise `RuntimeError` if it does not answer."""
     command = ["-m", "benchmarks.start", kind, *map(str, arguments)]
-    process = _start_python(command, function_environment(endpoint), stdout=subprocess.PIPE, text=True)
+    process = _start_python(command, function_environment(endpoint), cpus, stdout=subprocess.PIPE, text=True)
     output, _ = process.communicate()
     if not output.endswith("answered\n"):
         raise RuntimeError(f"The cold start {kind!r} did not answer.")

@@ -5,18 +5,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import pyperf
+
+Name = TypeVar("Name")
 
 Durations = dict[str, list[float]]  # seconds of each round, by contender or stage
 
 
-def measure_interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int) -> Durations:
+def measure_interleaved(contenders: Mapping[Name, Callable[[], object]], rounds: int) -> dict[Name, list[float]]:
     """Return the seconds of each contender in each round. The order in a round is random; a warm-up does not count."""
     random = Random(0)
     for contender in contenders.values():
         contender()
-    durations: Durations = {name: [] for name in contenders}
+    durations: dict[Name, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name in random.sample(list(contenders), len(contenders)):
             started = time.perf_counter()
