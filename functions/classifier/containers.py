@@ -22,13 +22,12 @@ _MAGIC = (JPEG, _PNG, b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0",
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of bytes
 _ORIENTATION, _SHORT = 0x0112, 3  # TIFF 6.0, sections 8 and 2
 _TIFF_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # by type
-_APP1, _APP2, _START_OF_SCAN, _PROGRESSIVE = 0xE1, 0xE2, 0xDA, 0xC2
+_APP1, _APP2, _START_OF_SCAN = 0xE1, 0xE2, 0xDA
 # Starts of frames with lossless, hierarchical or arithmetic coding (T.81, table B.1), and that of JPEG-LS (T.87)
 _UNSUPPORTED_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _RARE_JPEG = "This is a rare kind of JPEG (arithmetic, lossless or 12 bits). Save it as an ordinary JPEG."
 ADVICE = "Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
-_MARKER = re.compile(rb"\xff[\xc0-\xcf\xda-\xdf\xe0-\xfe]")
 # Segments that libjpeg does not need: comments, and the application's segments but for those of JFIF and Adobe, which
 # say how colours are coded.
 _METADATA = {0xFE, *range(0xE1, 0xEE), 0xEF}
@@ -388,27 +387,3 @@ def is_whole_tiff(data: bytes) -> bool:
 def has_other_codec(data: bytes) -> bool:
     """Return whether this is a HEIF whose pictures are coded as in neither HEIC nor AVIF."""
     return data[4:8] == BRAND and b"infe" in data and not any(codec in data for codec in (b"hvc1", b"av01"))
-
-
-def has_all_scans(data: bytes) -> bool:
-    """Return whether the scans of a progressive JPEG hold the whole picture, so that browsers show it (T.81, annex G).
-
-    The last scan may be cut short. The last two bits of the coefficients may be missing, which is hardly visible, and
-    the details of the colours.
-    """
-    missing: dict[tuple[int, int], int] = {}  # the lowest bit that was sent, by component and coefficient
-    components: list[int] = []
-    position = 2
-    while marker := _MARKER.search(data, position):
-        kind, start = data[marker.end() - 1], marker.end()
-        length = int.from_bytes(data[start : start + 2])
-        if kind == _PROGRESSIVE:
-            components = [data[start + 8 + 3 * i] for i in range(data[start + 7])]
-        if kind == _START_OF_SCAN:
-            n = data[start + 2]
-            ids = [data[start + 3 + 2 * i] for i in range(n)]
-            first, last, bits = data[start + 3 + 2 * n : start + 6 + 2 * n]
-            missing.update({(id_, k): bits & 15 for id_ in ids for k in range(first, last + 1)})
-        position = start + max(length, 2)
-    needed = [(id_, 0) for id_ in components] + [(id_, k) for id_ in components[:1] for k in range(64)]
-    return bool(needed) and all(missing.get(coefficient, 3) <= 2 for coefficient in needed)  # noqa: PLR2004 - bits

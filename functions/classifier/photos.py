@@ -29,7 +29,6 @@ from classifier.containers import (
     JPEG,
     RIFF,
     Colours,
-    has_all_scans,
     has_other_codec,
     is_known_format,
     is_whole_tiff,
@@ -39,6 +38,7 @@ from classifier.containers import (
 from classifier.errors import DAMAGED, PhotoError, UnreadableImage, UnsupportedImage
 from classifier.limits import Limits
 from classifier.pixels import FORMATS, Photo
+from classifier.progressive import has_all_scans, without_details
 
 # ruff: noqa: PLC0415 - what few photos need is imported when it is needed
 
@@ -46,6 +46,7 @@ Box = tuple[int, int, int, int]
 Convert = Callable[[Image.Image], Image.Image]
 
 _END_OF_JPEG = b"\xff\xd9"
+_EIGHTH = 8  # the divisor in a JPEG's `decoderconfig`
 # Tags of TIFF 6.0 and DNG. The first image of a camera's raw file is a preview, or has the tag of DNG.
 _SUBFILE_TYPE, _PREVIEW, _ORIENTATION, _DNG_VERSION = 254, 1, 274, 50706
 # Of the picture. The last tenth of a file holds up to 0.29 of it if the rest is plain (measured with 372 photos).
@@ -108,6 +109,9 @@ def _draw(image: ImageFile.ImageFile, data: bytes, side: int, limits: Limits) ->
     """Decode the pixels. Return the whole image as a square in RGB, RGBA, CMYK, L or LA, not upright yet."""
     image.draft(None, (side, side))  # JPEG only: decode at 1/2, 1/4 or 1/8, but not below this size
     try:
+        if "progressive" in image.info and image.decoderconfig[0] == _EIGHTH:
+            image = _open(without_details(data), limits)
+            image.draft(None, (side, side))
         return _scale_to_square(image, side)
     except Exception as error:
         _check_cause(error)

@@ -1,6 +1,5 @@
 """What files say of their pictures: orientation and colours, as browsers read them; broken metadata are ignored."""
 
-import re
 import struct
 import zlib
 from contextlib import suppress
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.containers import SRGB, Cicp, Colours, has_all_scans, is_known_format, read_container, webp_size
+from classifier.containers import SRGB, Cicp, Colours, is_known_format, read_container, webp_size
 from classifier.errors import UnsupportedImage
 from classifier.pixels import FORMATS
 from tests.support.drawings import encoded, garment, photo
@@ -199,17 +198,6 @@ def test_a_jpeg_of_12_bits_is_unsupported() -> None:
 @pytest.mark.parametrize("frame", [0xC0, 0xC1, 0xC2])
 def test_a_jpeg_of_an_ordinary_kind_is_read(frame: int) -> None:
     assert read_container(jpeg((8, 8), frame=frame)).data == jpeg((8, 8), frame=frame)
-
-
-def test_whether_a_progressive_jpeg_has_all_scans() -> None:
-    data = encoded(garment("t-shirt", (64, 48)), "JPEG", progressive=True)
-    _, second, *_, last = (match.start() for match in re.finditer(b"\xff\xda", data))
-
-    assert has_all_scans(data)
-    assert has_all_scans(data[: last + 20])
-    assert has_all_scans(data[:last]), "it refines the last bit"
-    assert not has_all_scans(data[:second])
-    assert not has_all_scans(encoded(SMALL, "JPEG"))
 
 
 # PNG
