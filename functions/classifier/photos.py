@@ -112,6 +112,11 @@ def _draw(image: ImageFile.ImageFile, data: bytes, side: int, limits: Limits) ->
         if "progressive" in image.info and image.decoderconfig[0] == _EIGHTH:
             image = _open(without_details(data), limits)
             image.draft(None, (side, side))
+        if image.format == "WEBP":
+            from classifier.webp import decode_still
+
+            if still := decode_still(data, _REDUCING_GAP * side):
+                return still.resize((side, side), Image.Resampling.BILINEAR)
         return _scale_to_square(image, side)
     except Exception as error:
         _check_cause(error)
@@ -184,7 +189,7 @@ def load(*, all_formats: bool) -> None:
     for encoding in ("ascii", "latin-1", "utf-8", "utf-16"):
         "".encode(encoding)
     if all_formats:
-        from classifier import rgb_spaces, samples  # noqa: F401
+        from classifier import rgb_spaces, samples, webp  # noqa: F401
 
         register_modern_formats()
 
