@@ -21,9 +21,9 @@ _SAMPLE_SIDE = 16
 _MAX_FAULT = 600  # characters, of up to six bytes in JSON; the function reads lines of up to 4,096 bytes
 
 
-def main(formats: str) -> None:
+def main(formats: str, threads: str) -> None:
     """Answer requests until standard input ends. A photo of a format that is not loaded needs another process."""
-    photos.load(all_formats=formats == ALL_FORMATS)
+    photos.load(all_formats=formats == ALL_FORMATS, threads=int(threads))
     samples = [_sample("JPEG"), _sample("WEBP")] if formats == ALL_FORMATS else [_sample("JPEG")]
     is_filtered = sandbox.lock()
     sys.meta_path.clear()  # an import that is still missing fails at once

@@ -29,7 +29,7 @@ MAX_BYTES = 512 * 2**20  # for each photo, above what the process has before
 # With the wait for an idle process. A decoder computes and does not wait, so it takes this long only if the machine is
 # overloaded or if it deadlocks.
 MAX_SECONDS = 20
-PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from classifier.decoder import main; main(sys.argv[1])"
+PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from classifier.decoder import main; main(*sys.argv[1:3])"
 # The whole environment of a process. These settings make glibc return the memory of large pictures to the kernel, and
 # keep that of smaller ones: an allocation of its own for each costs 5 ms for a phone's photo. Pillow keeps up to four
 # blocks of 16 MiB for the next photo.
@@ -50,13 +50,17 @@ _ERRORS = {error.code: error for error in PhotoError.__subclasses__()}
 
 
 class Decoders:
-    """A pool of `count` decoding processes, which threads share. `program` is what the interpreter of each runs."""
+    """A pool of a decoding process for each processor, which threads share.
 
-    def __init__(self, count: int, program: str = PROGRAM) -> None:
+    A photo that is alone uses all processors if its format allows that. `program` is what the interpreter of each
+    process runs.
+    """
+
+    def __init__(self, processors: int, program: str = PROGRAM) -> None:
         """Start nothing yet."""
         self._idle: queue.LifoQueue[_Decoder] = queue.LifoQueue()
-        for _ in range(count):
-            self._idle.put(_Decoder(program))
+        for _ in range(processors):
+            self._idle.put(_Decoder(program, processors))
 
     def start(self) -> None:
         """Start a process if the next photo needs one, without waiting until it is ready.
@@ -91,15 +95,15 @@ class Decoders:
 class _Decoder:
     """Keeps a decoding process for many photos, and replaces it after an error."""
 
-    def __init__(self, program: str) -> None:
-        self._program = program
+    def __init__(self, program: str, threads: int) -> None:
+        self._program, self._threads = program, threads
         self._process: _Process | None = None
 
     def start(self, formats: str = COMMON_FORMATS) -> "_Process":
         """Return the process. Start it if there is none. Raise `RuntimeError` if it cannot be started."""
         if self._process is None or not self._process.is_alive():
             try:
-                self._process = _Process(self._program, formats)
+                self._process = _Process(self._program, formats, self._threads)
             except OSError as error:
                 raise RuntimeError("A decoding process cannot be started.") from error
         return self._process
@@ -177,9 +181,9 @@ class _Child:
 class _Process:
     """A decoding process. After an error it must be stopped."""
 
-    def __init__(self, program: str, formats: str) -> None:
+    def __init__(self, program: str, formats: str, threads: int) -> None:
         """Start the process. Raise `OSError` if it cannot be started."""
-        self._child = _Child(["-I", "-S", "-B", "-c", program, formats, *sys.path])
+        self._child = _Child(["-I", "-S", "-B", "-c", program, formats, str(threads), *sys.path])
         # Also when this object is no longer used, and when the interpreter ends
         self.stop = weakref.finalize(self, self._child.end)
         self._received = bytearray()

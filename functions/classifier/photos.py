@@ -181,8 +181,11 @@ def _draw_over(fill: int, image: ImageFile.ImageFile, side: int, *, indexes: boo
     return square
 
 
-def load(*, all_formats: bool) -> None:
-    """Import what `decode` would import for a photo, for a process that cannot import anything later."""
+def load(*, all_formats: bool, threads: int) -> None:
+    """Import what `decode` would import for a photo, for a process that cannot import anything later.
+
+    `threads` is for `set_threads`.
+    """
     from PIL import ImageCms, MpoImagePlugin  # noqa: F401
 
     Image.preinit()
@@ -192,6 +195,7 @@ def load(*, all_formats: bool) -> None:
         from classifier import rgb_spaces, samples, webp  # noqa: F401
 
         register_modern_formats()
+        set_threads(threads)
 
 
 @cache
@@ -201,9 +205,17 @@ def register_modern_formats() -> None:
     from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401
 
     # Only the main image counts: an embedded preview may show something else.
-    # One thread, because each thread holds a tile in memory.
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    set_threads(1)
+
+
+def set_threads(count: int) -> None:
+    """Let so many threads decode the tiles of a HEIF or AVIF beside each other. Each holds some in memory."""
+    import pillow_heif
+    from PIL import AvifImagePlugin
+
+    pillow_heif.options.DECODE_THREADS = count
+    AvifImagePlugin.DEFAULT_MAX_THREADS = count
 
 
 def _candidate_formats(data: bytes) -> list[str]:

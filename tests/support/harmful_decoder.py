@@ -19,10 +19,11 @@ from classifier.errors import UnreadableImage
 from classifier.limits import Limits
 from classifier.pixels import Photo
 
-PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from tests.support.harmful_decoder import main; main(sys.argv[1])"
+PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from tests.support.harmful_decoder import main; main(*sys.argv[1:3])"
 
 _MAX_CALL = 600  # more than the largest number of a system call
 _PROBES = {335, 336}  # of x86-64, for debuggers: the kernel does not filter them, and they do nothing else
+COUNT_THREADS = "count threads"
 THIRTY_TWO_BITS = "make a system call of 32 bits"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -219,11 +220,21 @@ def attempt(name: str) -> str:
         return type(error).__name__
 
 
+def count_threads() -> None:
+    """Tell by how many threads a HEIF and an AVIF are decoded. A process for few formats lacks their libraries."""
+    import pillow_heif  # noqa: PLC0415
+    from PIL import AvifImagePlugin  # noqa: PLC0415
+
+    raise UnreadableImage(f"{pillow_heif.options.DECODE_THREADS} and {AvifImagePlugin.DEFAULT_MAX_THREADS}")
+
+
 def decode(data: bytes, side: int, limits: Limits) -> Photo:
     """Do what the bytes say, or decode them."""
     command = data.decode("latin-1")
     if command in ATTEMPTS:
         raise UnreadableImage(attempt(command))
+    if command == COUNT_THREADS:
+        count_threads()
     if command in HARMS:
         HARMS[command]()
     return DECODE(data, side, limits)
@@ -232,7 +243,7 @@ def decode(data: bytes, side: int, limits: Limits) -> Photo:
 DECODE = photos.decode
 
 
-def main(formats: str) -> None:
+def main(formats: str, threads: str) -> None:
     """Run the decoding process, with `decode` in the place of the real one."""
     photos.decode = decode
-    decoder.main(formats)
+    decoder.main(formats, threads)

@@ -21,7 +21,7 @@ from classifier.errors import Busy, ImageTooLarge, UnreadableImage, UnsupportedI
 from classifier.limits import Limits
 from classifier.pixels import Photo
 from tests.support.drawings import encoded, garment, photo
-from tests.support.harmful_decoder import ATTEMPTS, PROGRAM, THIRTY_TWO_BITS
+from tests.support.harmful_decoder import ATTEMPTS, COUNT_THREADS, PROGRAM, THIRTY_TWO_BITS
 from tests.support.processes import children
 
 T_SHIRT = photo("t-shirt")
@@ -51,6 +51,16 @@ def test_a_photo_is_decoded_as_in_this_process(new: Decoders, name: str) -> None
 
     assert decode(new, data) == photos.decode(data, SIDE, Limits())
     assert decode(new, data).pixels.shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_a_photo_in_tiles_may_use_all_processors(processors: int) -> None:
+    own = Decoders(processors, PROGRAM)
+    tiles = encoded(garment("pants", (900, 600)), "HEIF", tile_size=128)
+
+    with pytest.raises(UnreadableImage, match=f"^{processors} and {processors}$"):
+        decode(own, COUNT_THREADS)
+    assert decode(own, tiles) == photos.decode(tiles, SIDE, Limits())
 
 
 @on_linux
