@@ -25,13 +25,13 @@ _START_TIMEOUT_SECONDS = 60
 
 
 class MotoServer:
-    """moto's server in a subprocess, with the bucket and the table. `cpus` limits it to some of the machine's CPUs."""
+    """moto's server in a subprocess, with the bucket and the table."""
 
-    def __init__(self, cpus: set[int] | None = None) -> None:
+    def __init__(self) -> None:
         """Start the server and wait until it answers."""
         port = find_free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        self._process = _start_python(["-m", "moto.server", "--port", str(port)], {}, cpus, stderr=subprocess.DEVNULL)
+        self._process = _start_python(["-m", "moto.server", "--port", str(port)], {}, stderr=subprocess.DEVNULL)
         wait_for_port(port)
         session = new_session()
         create_resources(session, self.endpoint)
@@ -135,17 +135,21 @@ def measure_imports(endpoint: str, kind: str, *arguments: object) -> dict[str, f
 
 
 def measure_batches(photo: Path, count: int, rounds: int, cpus: set[int]) -> Durations:
-    """Return the seconds of `benchmarks.batch` on these CPUs, which it shares with moto's server."""
-    aws = MotoServer(cpus)
+    """Return the seconds of `benchmarks.batch` on these CPUs. S3 and DynamoDB are a stand-in on the last CPU of all."""
+    port = find_free_port()
+    last = {max(os.sched_getaffinity(0))}
+    aws = _start_python(["-m", "benchmarks.aws_stand_in", str(port), str(photo)], {}, last, stderr=subprocess.DEVNULL)
     try:
+        wait_for_port(port)
         memory = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEGABYTES_PER_VCPU * len(cpus))}
-        variables = function_environment(aws.endpoint) | memory
+        variables = function_environment(f"http://127.0.0.1:{port}") | memory
         command = ["-m", "benchmarks.batch", str(photo), str(count), str(rounds)]
         output, _ = _start_python(command, variables, cpus, stdout=subprocess.PIPE, text=True).communicate()
         durations: Durations = json.loads(output.splitlines()[-1])
         return durations
     finally:
-        aws.stop()
+        aws.kill()
+        aws.wait()
 
 
 @contextmanager
