@@ -1,1 +1,1 @@
-"""`make bench`: the time and memory for a photo, compared with the tutorials' functions and with the baseline."""
+"""`make bench`: the time and memory for a photo, compared with the tutorials' functions and with the least possible."""

@@ -1,4 +1,4 @@
-"""Contenders that turn a photo's bytes into scores: this project, the tutorials' functions, and the baseline."""
+"""Contenders that turn a photo's bytes into scores: this project and the tutorials' functions."""
 
 import io
 import time
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from benchmarks.timing import Durations
@@ -47,37 +46,6 @@ class Tutorial:
         self.interpreter.invoke()
         scores: list[float] = self.interpreter.get_tensor(self.output)[0].tolist()
         return scores
-
-
-class Baseline:
-    """Pillow's cheapest decoding to size and one invocation of this project's network, without any checks."""
-
-    def __init__(self, network: Path) -> None:
-        """Load the network."""
-        self.interpreter = Interpreter(model_path=str(network), num_threads=1)
-        self.interpreter.allocate_tensors()
-        (input_details,) = self.interpreter.get_input_details()
-        self.input, self.side = input_details["index"], input_details["shape"][1]
-
-    def decode(self, data: bytes) -> Image.Image:
-        """Decode at the smallest sufficient scale that the format supports."""
-        image = Image.open(io.BytesIO(data))
-        image.draft("RGB", (self.side, self.side))
-        image.load()
-        return image
-
-    def resize(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Return RGB pixels of shape (side, side, 3), by nearest-neighbour sampling."""
-        return np.asarray(image.convert("RGB").resize((self.side, self.side), Image.Resampling.NEAREST))
-
-    def invoke(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Run the network."""
-        self.interpreter.set_tensor(self.input, pixels[np.newaxis])
-        self.interpreter.invoke()
-
-    def __call__(self, data: bytes) -> None:
-        """Decode, resize and invoke."""
-        self.invoke(self.resize(self.decode(data)))
 
 
 class ThisProject:
