@@ -28,7 +28,7 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate \
-  compare ship confirmed retrain verdicts bench bench-container costs screenshots lock clean docker data
+  compare ship confirmed retrain verdicts bench bench-history bench-container costs screenshots lock clean docker data
 
 ##@ Run
 
@@ -103,6 +103,9 @@ verdicts: data $(VENV)/.tests ## Measure the verdicts on listings of the photos 
 
 bench: $(TRAINING_VENV)/.bench ## Compare its speed with other solutions, and write benchmarks/README.md; PHOTOS= adds photos
 	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+bench-history: $(TRAINING_VENV)/.bench ## Show how the ratios of `make bench` changed since the release before
+	@$(TRAINING_VENV)/bin/python -m benchmarks.history
 
 bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the image at several memory sizes; needs Docker
 	$(SAM_VENV)/bin/sam build

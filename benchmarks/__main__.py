@@ -1,4 +1,4 @@
-"""Run all benchmarks, and write `benchmarks/README.md` with its plot."""
+"""Run all benchmarks. Write `benchmarks/README.md` with its plot, and a record of this release into `history.json`."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import processes, report
+from benchmarks import history, processes, report
 from benchmarks.contenders import DECODE_ONLY, ThisProject, Tutorial
 from benchmarks.floors import find_floors
 from benchmarks.photos import draw_photos, find_photos
@@ -24,7 +24,7 @@ from local.aws import BUCKET, new_session
 _HERE = Path(__file__).parent
 _SMALL_PHOTO, _PHONE_PHOTO = "JPEG, 400 px", "JPEG, 12 MP"
 _BATCH_SIZE = 80  # so many that the way of the first photo, while nothing is decoded, does not count
-_BATCH_ROUNDS = 2
+_BATCH_ROUNDS = 3
 _ROUNDS = 30
 _LARGE_FILE_BYTES, _ROUNDS_OF_LARGE_FILES = 1_000_000, 11  # large files take long; fewer rounds are enough
 _ROUNDS_OF_STARTS = 11
@@ -58,6 +58,9 @@ def main() -> None:
     save_for_pyperf({**photos, **in_starts, **batches, **in_local_system}, arguments.build / "timings.json")
     figures = report.Figures(photos, decoders, starts, imports, batches, local_system, peak_memory)
     report.write_report(figures, _HERE / "README.md", _HERE / "ratios.png")
+    release = history.newest_release((_HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8"))
+    history.record(report.find_ratios(figures), report.processor_name(), release, history.HISTORY)
+    print(history.describe_changes(history.read_history(history.HISTORY)))
 
 
 def prepare_networks(build: Path) -> dict[str, Path]:

@@ -38,6 +38,12 @@ def median_ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
     return statistics.median(duration / other for duration, other in zip(seconds, reference, strict=True))
 
 
+def ratio_quartiles(seconds: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """Return the three quartiles over rounds of the duration divided by the reference's in the same round."""
+    ratios = [duration / other for duration, other in zip(seconds, reference, strict=True)]
+    return [round(quartile, 3) for quartile in statistics.quantiles(ratios, n=4, method="inclusive")]
+
+
 def median_difference(seconds: Sequence[float], reference: Sequence[float]) -> float:
     """Return the median over rounds, in milliseconds, of the duration less the reference's in the same round."""
     return statistics.median(duration - other for duration, other in zip(seconds, reference, strict=True)) * 1000
