@@ -29,6 +29,7 @@ from classifier.containers import (
     JPEG,
     RIFF,
     Colours,
+    Container,
     has_other_codec,
     is_known_format,
     is_whole_tiff,
@@ -88,6 +89,8 @@ def decode(data: bytes, side: int, limits: Limits) -> Photo:
     """
     limits.check_bytes(len(data))
     container = read_container(data)
+    if photo := _decode_still_webp(container, side, limits):
+        return photo
     image = _open(container.data, limits)
     width, height = image.size
     square = to_srgb(_draw(image, container.data, side, limits), _colours(image, container.colours))
@@ -101,6 +104,21 @@ def decode(data: bytes, side: int, limits: Limits) -> Photo:
     return Photo(name, width, height, side, square.tobytes())
 
 
+def _decode_still_webp(container: Container, side: int, limits: Limits) -> Photo | None:
+    """Return the photo of a WebP without transparency, or None for any other file. Raise `ImageTooLarge`."""
+    size = webp_size(container.data)
+    if size is None:
+        return None
+    limits.check_size(*size)
+    from classifier.webp import decode_still
+
+    still = decode_still(container.data, _REDUCING_GAP * side)
+    if still is None:
+        return None
+    square = to_srgb(still.resize((side, side), Image.Resampling.BILINEAR), container.colours)
+    return Photo("WEBP", *size, side, square.tobytes())
+
+
 def _colours(image: Image.Image, colours: Colours) -> Colours:
     return Colours(profile=image.info.get("icc_profile")) if image.format == "TIFF" else colours
 
@@ -112,11 +130,6 @@ def _draw(image: ImageFile.ImageFile, data: bytes, side: int, limits: Limits) ->
         if "progressive" in image.info and image.decoderconfig[0] == _EIGHTH:
             image = _open(without_details(data), limits)
             image.draft(None, (side, side))
-        if image.format == "WEBP":
-            from classifier.webp import decode_still
-
-            if still := decode_still(data, _REDUCING_GAP * side):
-                return still.resize((side, side), Image.Resampling.BILINEAR)
         return _scale_to_square(image, side)
     except Exception as error:
         _check_cause(error)

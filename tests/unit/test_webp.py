@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from classifier import webp
+from classifier.decoders import Decoders
 from classifier.limits import Limits
 from classifier.photos import decode
 from classifier.webp import decode_still
@@ -89,3 +90,11 @@ def test_a_photo_gives_nearly_the_pixels_of_a_decoding_in_full(quality: int, mon
 
     assert (photo.format, photo.width, photo.height) == (whole.format, whole.width, whole.height)
     assert np.abs(photo.pixels.astype(int) - whole.pixels).mean() < 0.5
+
+
+def test_a_large_webp_without_transparency_keeps_within_the_memory_of_a_photo() -> None:
+    """Pillow would take 8 bytes for each pixel."""
+    size = (8100, 6100)
+    photo = Decoders(1).decode(encoded(garment("t-shirt", (81, 61)).resize(size), "WEBP", method=0), 100, Limits())
+
+    assert (photo.width, photo.height) == size
