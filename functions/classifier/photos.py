@@ -115,7 +115,7 @@ def _decode_still_webp(container: Container, side: int, limits: Limits) -> Photo
     still = decode_still(container.data, _REDUCING_GAP * side)
     if still is None:
         return None
-    square = to_srgb(still.resize((side, side), Image.Resampling.BILINEAR), container.colours)
+    square = to_srgb(_resize(still, side), container.colours)
     return Photo("WEBP", *size, side, square.tobytes())
 
 

@@ -49,7 +49,9 @@ class _Config(ctypes.Structure):
 
 
 def decode_still(data: bytes, max_side: int) -> Image.Image | None:
-    """Return the picture in RGB, with sides that are reduced to `max_side` pixels if they are longer.
+    """Return the picture in RGB, reduced to a square of `max_side` pixels if both sides are longer.
+
+    If only one is longer, libwebp's result differs visibly from other decoders'.
 
     Return None for an animation, for a picture with transparent parts, and for one that libwebp cannot decode.
     """
@@ -62,9 +64,10 @@ def decode_still(data: bytes, max_side: int) -> Image.Image | None:
         return None
     if features.has_alpha or features.has_animation:
         return None
-    width, height = min(features.width, max_side), min(features.height, max_side)
-    config.options.use_scaling = (width, height) != (features.width, features.height)
-    config.options.scaled_width, config.options.scaled_height = width, height
+    width, height = features.width, features.height
+    if min(width, height) > max_side:
+        width = height = max_side
+        config.options.use_scaling, config.options.scaled_width, config.options.scaled_height = 1, width, height
     pixels = bytearray(3 * width * height)
     config.output.colorspace, config.output.is_external_memory = _RGB, 1
     config.output.rgba = ctypes.addressof(ctypes.c_char.from_buffer(pixels))
