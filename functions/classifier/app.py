@@ -21,7 +21,7 @@ class NoEndpoint(Exception):
     """The emulator of AWS that the function is told to use does not answer."""
 
 
-# A cold start makes many objects that stay and little garbage. Looking for that takes a fifth of the cold start.
+# A cold start makes many objects that stay and little garbage. Looking for that takes a tenth of the cold start.
 gc.disable()
 
 

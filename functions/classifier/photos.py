@@ -105,7 +105,10 @@ def decode(data: bytes, side: int, limits: Limits) -> Photo:
 
 
 def _decode_still_webp(container: Container, side: int, limits: Limits) -> Photo | None:
-    """Return the photo of a WebP without transparency, or None for any other file. Raise `ImageTooLarge`."""
+    """Return the photo of a WebP without transparency, or None for any other file.
+
+    Raise `ImageTooLarge` for any WebP that is too large: Pillow takes memory for all pixels when it opens one.
+    """
     size = webp_size(container.data)
     if size is None:
         return None
@@ -240,8 +243,6 @@ def _candidate_formats(data: bytes) -> list[str]:
 
 def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     """Read the header, without decoding pixels."""
-    if stated := webp_size(data):  # libwebp takes memory for all pixels when it opens a file
-        limits.check_size(*stated)
     try:
         image = Image.open(io.BytesIO(data), formats=_candidate_formats(data))
     except Exception as error:
