@@ -229,6 +229,16 @@ def failing(page: Page, address: re.Pattern[str], **answer: Any) -> Iterator[lis
     page.unroute(address)
 
 
+def hold_at_start(page: Page, address: str) -> Route:
+    """Load the page again, and hold its first request to the address."""
+    wait_in(page, lambda: page.evaluate("visit") == 1)  # nothing of the first visit is on the way
+    held: list[Route] = []
+    page.route(address, lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot take a method of a list
+    page.reload()
+    wait_in(page, lambda: bool(held))
+    return held[0]
+
+
 @contextmanager
 def losing_reply(page: Page, method: str) -> Iterator[list[int]]:
     """Let the first such request reach the service, and lose its reply. Yield the statuses of lost replies."""
@@ -507,16 +517,33 @@ def test_a_view_that_is_chosen_before_the_labels_arrive_is_opened(desk: Desk, op
     (disputed,) = desk.add_many(1)
     desk.confirm_as_seller(disputed, "skirt")
     page = open_desk(intercepts=True)
-    held: list[Route] = []
-    page.route("**/model", lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot take a method of a list
-    page.reload()
-    wait_in(page, lambda: bool(held))
+    held = hold_at_start(page, "**/model")
 
     page.get_by_role("button", name="Sellers disagree").click()
-    held[0].continue_()
+    held.continue_()
 
     expect(tiles(page)).to_contain_text("Seller: Skirt")
     expect(page.get_by_role("button", name="Sellers disagree")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_view_that_is_chosen_while_the_desk_looks_for_colleagues_is_opened_once(
+    desk: Desk, open_desk: Callable[..., Page]
+) -> None:
+    (disputed,) = desk.add_many(1)
+    desk.confirm_as_seller(disputed, "skirt")
+    page = open_desk(intercepts=True)
+    colleagues = "**/classifications?confirmed=true&limit=*"
+    held = hold_at_start(page, colleagues)
+    page.get_by_role("button", name="Sellers disagree").click()
+    expect(tiles(page)).to_contain_text("Seller: Skirt")
+
+    with page.expect_response(colleagues):
+        held.continue_()
+    page.wait_for_timeout(100)  # for the page to handle the response
+
+    assert page.evaluate("visit") == 1
+    press(page, "n")
+    desk.wait_for_label(disputed, None)
 
 
 def test_a_listing_whose_seller_agrees_on_one_photo_is_not_disputed(desk: Desk, open_desk: Callable[..., Page]) -> None:

@@ -288,7 +288,7 @@ async function start() {
   readAddress();
   sendMessages();
   await findColleagues();
-  openView();
+  if (visit === 0) openView(); // else somebody has chosen a view meanwhile
   setInterval(() => { sendMessages(); check(); }, 1000 * CHECK_SECONDS);
   setInterval(() => { if (session.outbox.length) showCounts(); }, 1000);
   document.onvisibilitychange = check;
