@@ -28,7 +28,7 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate \
-  compare ship confirmed retrain verdicts bench bench-history bench-container costs screenshots lock clean docker data
+  compare ship confirmed retrain verdicts bench bench-history bench-container bench-load costs scale screenshots lock clean docker data
 
 ##@ Run
 
@@ -111,6 +111,12 @@ bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the ima
 	$(SAM_VENV)/bin/sam build
 	EMULATOR=$$($(SAM_VENV)/bin/python -c 'import samcli.local as s; print(s.__path__[0])')/rapid/aws-lambda-rie-x86_64 \
 	  $(TRAINING_VENV)/bin/python -m benchmarks.memory_sizes
+
+bench-load: $(TRAINING_VENV)/.bench ## Measure how long clients wait on the local system, into benchmarks/load.json
+	$(TRAINING_VENV)/bin/python -m benchmarks.load
+
+scale: $(VENV)/.tests ## Simulate up to 10,000 photos a second, and write docs/scale.md
+	$(VENV)/bin/python -m benchmarks.scale_page
 
 costs: $(VENV)/.tests ## Compute costs and limits from measured figures and benchmarks/prices.toml, into docs/operations.md
 	$(VENV)/bin/python -m benchmarks.usage

@@ -6,14 +6,13 @@ has its own limits and alarms.
 
 import json
 import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import table
+from benchmarks.markdown import fill, table
 from benchmarks.prices import Price, Quota, read_prices
 from benchmarks.usage import LISTING
 from local.template import read_template
@@ -350,32 +349,33 @@ def format_sections() -> str:
     """Return the sections "Costs" and "Capacity", between the two comments."""
     costs = [
         "## Costs",
-        _fill(
+        fill(
             """List prices of us-east-1 in US dollars, each with the day of its source. AWS changes prices, and the
             notes in [prices.toml](../benchmarks/prices.toml) say which values are not confirmed: check the pages that
             it names before you rely on them. `make costs` computes this section from that file and from measured
             figures: [usage.json](../benchmarks/usage.json) and [memory sizes](../benchmarks/memory-sizes.md)."""
         ),
-        _fill(_assumptions()),
+        fill(_assumptions()),
         _cost_table(),
-        _fill(_cost_notes()),
+        fill(_cost_notes()),
         _kinds_table(),
     ]
     capacity = [
         "## Capacity",
-        _fill(
+        fill(
             """These limits are reached in this order, with the template's defaults, in a new account, and with the
             photos of the section above. `RequestsPerDay` limits a whole day, the others each second. S3 deletes expired
-            photos once a day; their events wait in Lambda's queue while a limit is reached."""
+            photos once a day; their events wait in Lambda's queue while a limit is reached. [A simulation](scale.md)
+            shows how long sellers wait when photos come at random and limits are reached."""
         ),
         _limit_table(),
-        _fill(_quota_notes()),
-        _fill(
+        fill(_quota_notes()),
+        fill(
             f"""The same by photos a month. The busiest second has {_PEAK} times the mean, and the busiest day
             {_BUSY_DAY} times the mean:"""
         ),
         _size_table(),
-        _fill(_shards()),
+        fill(_shards()),
     ]
     return "\n\n".join([BEGIN.rstrip(), *costs, *capacity, END])
 
@@ -516,11 +516,6 @@ def _format_dollars(value: float) -> str:
 def _format_rate(per_second: float) -> str:
     """Return two significant digits below 10, else a whole number."""
     return f"{per_second:.2g}" if per_second < 10 else f"{per_second:,.0f}"  # noqa: PLR2004 - small rates need digits
-
-
-def _fill(text: str) -> str:
-    """Return a paragraph with lines of at most 120 characters."""
-    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def write_sections(page: Path) -> None:

@@ -1,6 +1,7 @@
 """Measure the container image at several memory sizes under Lambda's emulator.
 
-The medians are written into `memory-sizes.json`, from which `benchmarks.costs` computes, and `memory-sizes.md`.
+The medians are written into `memory-sizes.json`, from which `benchmarks.costs` computes, and `memory-sizes.md`. The
+durations with the template's memory size are written into `durations.json`, from which `benchmarks.scale` draws.
 
 Docker limits a container's CPU and memory as Lambda does for each memory size. This needs Linux, and the image that
 `sam build` creates. SAM provides the emulator.
@@ -24,29 +25,37 @@ from typing import Any
 import requests
 
 from benchmarks import processes
+from benchmarks.costs import memory_size
+from benchmarks.figures import write_figures
 from benchmarks.markdown import table
 from benchmarks.photos import draw_photos
 from benchmarks.prices import read_prices
+from benchmarks.timing import Durations
 from benchmarks.usage import LISTING
 from classifier.settings import MEGABYTES_PER_VCPU
 from local.aws import BUCKET
 
 _SIZES = (1024, 1769, 3008)  # MB
-_STARTS = 5  # of each size
+_STARTS = 8  # of each size
 _REPEATS = 10  # of each kind of invocation, after each start
 # In Docker's default period of 100,000 microseconds, a photo is finished before its CPU share is used up.
 _CPU_PERIOD = 20_000
 _IMAGE = "classifierfunction:latest"  # the name that SAM gives it
 _EMULATOR = "aws-lambda-rie-x86_64"
 _WARM_UPS = 1  # invocation of each kind before it is measured
+_UPLOADS = {
+    "upload": "JPEG, 12 MP",
+    "small_upload": "JPEG, 400 px",
+    "heic_upload": "HEIC, 12 MP",
+    "png_upload": "PNG, 12 MP",
+}
 _FIGURES = Path(__file__).with_name("memory-sizes.json")
 _PAGE = Path(__file__).with_name("memory-sizes.md")
-
-Durations = dict[str, list[float]]  # seconds by kind of invocation
+_DURATIONS = Path(__file__).with_name("durations.json")
 
 
 def main() -> None:
-    """Measure, which takes a minute or two on two cores, and write the page."""
+    """Measure, which takes five minutes on two cores, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory_sizes", description=__doc__)
     parser.add_argument("--build", type=Path, default=Path("build/benchmarks"), help="the folder for drawn photos")
     photos = draw_photos(parser.parse_args().build / "photos")
@@ -66,6 +75,8 @@ def main() -> None:
         str(size): {kind: round(statistics.median(seconds) * 1000, 1) for kind, seconds in measured.items()}
         for size, measured in durations.items()
     }
+    default = {kind: [round(value, 4) for value in seconds] for kind, seconds in durations[memory_size()].items()}
+    write_figures(default, _DURATIONS)
     _FIGURES.write_text(json.dumps(medians, indent=2) + "\n", encoding="utf-8")
     _PAGE.write_text(format_page(medians), encoding="utf-8")
 
@@ -76,7 +87,7 @@ def _measure_container(url: str, aws: processes.MotoServer, photos: Mapping[str,
     stored = _put(aws, photos["JPEG, 400 px"])
     _invoke(url, _bucket_event("ObjectCreated:Put", stored))
     kinds = {
-        "upload": partial(_measure_upload, url, aws, photos["JPEG, 12 MP"]),
+        **{kind: partial(_measure_upload, url, aws, photos[name]) for kind, name in _UPLOADS.items()},
         "status": partial(_measure_request, url, _status_event(stored), 200),
         "announcement": partial(_measure_request, url, _announcement_event(), 201),
         "expiry": partial(_measure_expiry, url, aws, photos["JPEG, 400 px"]),
@@ -189,7 +200,7 @@ def _read_event(name: str) -> dict[str, Any]:
 def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
     """Return the page. `medians` has milliseconds by memory size and kind of invocation."""
     gigabyte_second = read_prices().prices["lambda_gigabyte_seconds"].tiers[0].dollars
-    kinds = ("cold_start", "upload", "status", "announcement", "expiry")
+    kinds = ("cold_start", *_UPLOADS, "status", "announcement", "expiry")
     rows = [
         [
             f"{int(size):,}",
@@ -201,7 +212,7 @@ def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
     head = [
         "MB",
         "cold start, 400 px",
-        "upload, 12 megapixels",
+        *(f"upload, {name}" for name in _UPLOADS.values()),
         "status",
         f"announcement of {LISTING} photos",
         "expired photo",

@@ -153,11 +153,12 @@ def measure_batches(photo: Path, count: int, rounds: int, cpus: set[int]) -> Dur
 
 
 @contextmanager
-def local_system() -> Iterator[tuple[str, str]]:
-    """Start the local system on free ports. Yield the URLs of its API and of its AWS endpoint."""
+def local_system(log: Path = Path(os.devnull)) -> Iterator[tuple[str, str]]:
+    """Start the local system on free ports, with Lambda's log in a file. Yield the URLs of its API and of its AWS."""
     port, aws_port = find_free_port(), find_free_port()
-    command = ["-m", "local", "--port", str(port), "--aws-port", str(aws_port)]
-    process = _start_python(command, {}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = ["-m", "local", "--port", str(port), "--aws-port", str(aws_port), "--log", "json"]
+    with log.open("w") as output:
+        process = _start_python(command, {}, stdout=output, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port)
         yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{aws_port}"

