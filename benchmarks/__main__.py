@@ -18,6 +18,7 @@ from benchmarks.floors import find_floors
 from benchmarks.photos import draw_photos, find_photos
 from benchmarks.timing import Durations, measure_interleaved, median_milliseconds, save_for_pyperf
 from classifier import photos
+from classifier.model import find_network
 from classifier.services import Services
 from local.aws import BUCKET, new_session
 
@@ -81,7 +82,7 @@ def measure_photo(file: Path, networks: dict[str, Path]) -> tuple[Durations, str
     data = file.read_bytes()
     services = Services.from_environment(os.environ | processes.function_environment(processes.UNUSED_ENDPOINT))
     this_project = ThisProject(services)
-    floors = find_floors(services.settings.model_directory / "clothing.tflite", data)
+    floors = find_floors(find_network(services.settings.model_directory), data)
     contenders: dict[str, Callable[[], object]] = {
         "this project": partial(this_project, data),
         DECODE_ONLY: partial(photos.decode, data, services.description.input_size, services.settings.limits),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.description import DESCRIPTION_FILE, NETWORK_FILE, Description
-from classifier.model import Model
+from classifier.description import DESCRIPTION_FILE, INT8_NETWORK_FILE, NETWORK_FILE, Description
+from classifier.model import Model, find_network
 
 _RUNS = 100  # of each network; the median of fewer varies by more than a tenth
 _WARM_UP = 5  # runs that do not count: the first ones are slower
@@ -37,8 +37,9 @@ def load_model(folder: Path) -> Model:
             raise ModelError(f"{folder} has no model: there is no file {folder / name}.")
     try:
         description = Description.read(folder)
-        if hashlib.sha256((folder / NETWORK_FILE).read_bytes()).hexdigest() != description.sha256:
-            raise ModelError(f"{folder / NETWORK_FILE} is not the network that {folder / DESCRIPTION_FILE} describes.")
+        _check_file(folder / NETWORK_FILE, description.sha256)
+        if (folder / INT8_NETWORK_FILE).exists() or description.int8_sha256:
+            _check_file(folder / INT8_NETWORK_FILE, description.int8_sha256)
         model = Model(folder, description)
         model.check()
         _check_scores(model)
@@ -49,6 +50,11 @@ def load_model(folder: Path) -> Model:
             f"The model in {folder} does not work: {DESCRIPTION_FILE} or {NETWORK_FILE} is damaged ({error})."
         ) from error
     return model
+
+
+def _check_file(path: Path, sha256: str | None) -> None:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise ModelError(f"{path} is not the network that {path.with_name(DESCRIPTION_FILE)} describes.")
 
 
 def measure_footprints(folders: Sequence[Path], models: Sequence[Model]) -> list[Footprint]:
@@ -62,7 +68,7 @@ def measure_footprints(folders: Sequence[Path], models: Sequence[Model]) -> list
             seconds[run, index] = time.perf_counter() - start
     medians = np.median(seconds[_WARM_UP:], axis=0) * 1000
     return [
-        Footprint((folder / NETWORK_FILE).stat().st_size, float(median))
+        Footprint(find_network(folder).stat().st_size, float(median))
         for folder, median in zip(folders, medians, strict=True)
     ]
 

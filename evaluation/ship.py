@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from classifier.description import DESCRIPTION_FILE, NETWORK_FILE
+from classifier.description import DESCRIPTION_FILE, INT8_NETWORK_FILE, NETWORK_FILE
 from classifier.errors import PhotoError
 from classifier.limits import Limits
 from classifier.model import Model
@@ -23,7 +23,7 @@ from evaluation.pages import count, percent, points
 from evaluation.predictions import PREDICTIONS_FILE, PredictionsError
 
 # What training.publish writes. Everything else in the folder of a model stays.
-MODEL_FILES = (NETWORK_FILE, DESCRIPTION_FILE, "README.md", PREDICTIONS_FILE)
+MODEL_FILES = (NETWORK_FILE, INT8_NETWORK_FILE, DESCRIPTION_FILE, "README.md", PREDICTIONS_FILE)
 REPORT_FOLDER = "report"
 _STAGED_FOLDER = ".new"
 KNOWN_FOLDER = "known"

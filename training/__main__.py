@@ -54,7 +54,7 @@ def train_model(data: Sequence[Path], recipe_file: Path, weights: str, runs: Pat
     if not _run("train", *options, "--recipe", str(recipe_file), "--weights", weights, "--run", str(run)):
         return 1
     fit = choose_fit(read_fits(run, read_record(run), training.photos.targets))
-    if not _run("convert", "--run", str(run), "--fit", fit):
+    if not _run("convert", *options, "--run", str(run), "--fit", fit):
         return 1
     print(_report(publish(run, training, out), out))
     return 0

@@ -35,6 +35,15 @@ class NetworkFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Int8File:
+    """The same of `clothing-int8.tflite`, and the share of photos to which both networks give the same label."""
+
+    sha256: str
+    size: int
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True)
 class OodResult:
     """For one kind of out-of-distribution images: the share that needs review, and the metrics of each score."""
 
@@ -52,6 +61,7 @@ class ModelDescription:
     """All that is known about a published model.
 
     `fit` says which of the two networks it is. `held_out_accuracies` has the accuracy of both on held-out photos.
+    `int8` is None if the int8 version differs too much.
     `conversion_error` is the largest difference in probability between the converted network and the Keras network.
     `fold_accuracies` has the accuracy on each fold. `metrics` has the splits `held_out` and, if there are such photos,
     `held_out_kids`, `test` and `test_kids`. `test_sender_accuracies` has the accuracy on the test photos of each
@@ -64,6 +74,7 @@ class ModelDescription:
     data_sets: tuple[About, ...]
     fit: Fit
     network: NetworkFile
+    int8: Int8File | None
     calibration: Calibration
     conversion_error: float
     held_out_accuracies: dict[Fit, float]
@@ -105,6 +116,7 @@ class ModelDescription:
             **asdict(self.calibration),
             "sha256": self.network.sha256,
             "bytes": self.network.size,
+            **({"int8": asdict(self.int8)} if self.int8 else {}),
             "fit": self.fit,
             "held_out_accuracies": self.held_out_accuracies,
             "conversion_error": self.conversion_error,
@@ -130,6 +142,7 @@ class ModelDescription:
             data_sets=tuple(About(**about) for about in content["data_sets"]),
             fit=Fit(content["fit"]),
             network=NetworkFile(content["sha256"], content["bytes"]),
+            int8=Int8File(**content["int8"]) if "int8" in content else None,
             calibration=Calibration(**calibration | {"biases": tuple(calibration["biases"])}),
             conversion_error=content["conversion_error"],
             held_out_accuracies={Fit(fit): accuracy for fit, accuracy in content["held_out_accuracies"].items()},

@@ -4,6 +4,7 @@ Needs no backend of Keras: the converted network runs on the code and the runtim
 """
 
 import hashlib
+import json
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.description import DESCRIPTION_FILE, NETWORK_FILE, Description
+from classifier.description import DESCRIPTION_FILE, INT8_NETWORK_FILE, NETWORK_FILE, Description
 from classifier.model import Model
 from evaluation.dataset import PhotoList, read_photo_metadata, read_photos
 from evaluation.metrics import Metrics, accuracy_by_fold, accuracy_by_sender
@@ -32,14 +33,15 @@ from training.card import CARD_FILE, REPORT_FOLDER, SPLIT_TITLES, card
 from training.choice import HeldOut, choose_fit, read_fits
 from training.data import TrainingPhotos, list_test_photos
 from training.fit_calibration import calibrate
-from training.model_description import ModelDescription, NetworkFile, OodResult
+from training.model_description import Int8File, ModelDescription, NetworkFile, OodResult
 from training.ood_scores import compare_scores
 from training.out_of_distribution import ood_images
-from training.run import FINAL, FitOutputs, TrainingRecord, converted_file, outputs_file, read_record
+from training.run import FINAL, FitOutputs, TrainingRecord, converted_file, int8_file, outputs_file, read_record
 
 # A lost layer or other pixels would cause tenths.
 _MAX_PROBABILITY_ERROR = 0.01
 _MAX_FAMILIARITY_ERROR = 0.01
+_LEAST_AGREEMENT = 0.98  # of the int8 network's labels with those of the other one; about 0.99 is usual
 
 
 class PublishError(Exception):
@@ -88,6 +90,7 @@ def publish(run: Path, training: TrainingPhotos, out: Path) -> ModelDescription:
         model = load_model(staged, record, calibration)
         final = FitOutputs.load(outputs_file(run / FINAL, fit))
         conversion_error = measure_conversion_error(model, training, final, calibration)
+        int8 = add_int8(int8_file(run / FINAL, fit), staged)
         measured, left_out = evaluate_splits(training, model, held_out)
         (footprint,) = measure_footprints([staged], [model])
         description = ModelDescription(
@@ -95,6 +98,7 @@ def publish(run: Path, training: TrainingPhotos, out: Path) -> ModelDescription:
             data_sets=training.abouts,
             fit=fit,
             network=describe_file(staged / NETWORK_FILE),
+            int8=int8,
             calibration=calibration,
             conversion_error=conversion_error,
             held_out_accuracies={name: found.accuracy for name, found in fits.items()},
@@ -120,6 +124,7 @@ def load_model(folder: Path, record: TrainingRecord, calibration: Calibration) -
         input_size=record.recipe.size,
         **asdict(calibration),
         sha256="",
+        int8_sha256=None,
         metrics={},
         categories={},
     )
@@ -148,6 +153,15 @@ def measure_conversion_error(
         if not errors[name] <= most:  # also if it is not a number
             raise PublishError(f"The {name} of the converted and the Keras network differ by {errors[name]:.3f}.")
     return errors["probabilities"]
+
+
+def add_int8(converted: Path, folder: Path) -> Int8File | None:
+    """Copy the int8 version of the network into a folder, if it gives the same labels. Return its description."""
+    agreement: float = json.loads(converted.with_suffix(".json").read_text(encoding="utf-8"))
+    if agreement < _LEAST_AGREEMENT:
+        return None
+    shutil.copyfile(converted, folder / INT8_NETWORK_FILE)
+    return Int8File(**asdict(describe_file(converted)), agreement=agreement)
 
 
 def _largest(differences: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:

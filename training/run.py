@@ -146,6 +146,14 @@ def converted_file(folder: Path, fit: Fit) -> Path:
     return folder / f"{fit}.tflite"
 
 
+def int8_file(folder: Path, fit: Fit) -> Path:
+    """Return the path of the int8 version of the converted network.
+
+    The file of the same name that ends with `.json` has the share of photos to which both give the same label.
+    """
+    return folder / f"{fit}-int8.tflite"
+
+
 def weights_file(folder: Path, role: str, seed: int) -> Path:
     """Return the path of the fine-tuned weights of one seed; the role is that of a teacher or of the student."""
     return folder / f"{role}-seed-{seed}.weights.h5"

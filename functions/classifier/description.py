@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 NETWORK_FILE = "clothing.tflite"
+INT8_NETWORK_FILE = "clothing-int8.tflite"  # the same network, for runtimes that run it faster
 DESCRIPTION_FILE = "model.json"
 
 
@@ -19,6 +20,7 @@ class Description:
     A photo needs review if its confidence is below `review_threshold` or its familiarity below
     `familiarity_threshold`. `metrics` holds the figures of the evaluation by split. `categories` holds, for some
     labels, what people call it (`name`) and its ids in the taxonomies of Google and Shopify (`google`, `shopify`).
+    `sha256` is that of the network's file, and `int8_sha256` that of its int8 version, if it has one.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Description:
     review_threshold: float
     familiarity_threshold: float
     sha256: str
+    int8_sha256: str | None
     metrics: dict[str, dict[str, float]]
     categories: dict[str, dict[str, Any]]
 
@@ -52,6 +55,7 @@ class Description:
             review_threshold=content["review_threshold"],
             familiarity_threshold=content["familiarity_threshold"],
             sha256=content["sha256"],
+            int8_sha256=content.get("int8", {}).get("sha256"),
             metrics=content["metrics"],
             categories=content.get("categories", {}),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classifier.description import Description
 from classifier.model import Model
 from evaluation.dataset import read_photos
 from evaluation.predictions import NetworkOutputs, collect_outputs, read_predictions
@@ -18,7 +19,17 @@ from training.data import TrainingPhotos
 from training.model_description import ModelDescription
 from training.out_of_distribution import KINDS
 from training.publish import PublishError, publish
-from training.run import FINAL, Fit, FitOutputs, RunError, TrainingRecord, converted_file, outputs_file, write_record
+from training.run import (
+    FINAL,
+    Fit,
+    FitOutputs,
+    RunError,
+    TrainingRecord,
+    converted_file,
+    int8_file,
+    outputs_file,
+    write_record,
+)
 from training.train import plan_networks
 
 LABELS = Model.load(TESTS_MODEL).description.labels
@@ -46,7 +57,9 @@ def run(data: Path, tmp_path: Path, model: Model) -> Path:
         found = FitOutputs(plan.evaluation, outputs.take(plan.evaluation), unknown)
         found.save(outputs_file(run / plan.name, Fit.TUNED))
         replace(found, photos=noise.take(plan.evaluation)).save(outputs_file(run / plan.name, Fit.PROBE))
-    converted_file(run / FINAL, Fit.TUNED).write_bytes((TESTS_MODEL / "clothing.tflite").read_bytes())
+    for path in (converted_file(run / FINAL, Fit.TUNED), int8_file(run / FINAL, Fit.TUNED)):
+        path.write_bytes((TESTS_MODEL / "clothing.tflite").read_bytes())
+    int8_file(run / FINAL, Fit.TUNED).with_suffix(".json").write_text("0.9925")
     return run
 
 
@@ -70,6 +83,27 @@ def test_a_published_model_serves(run: Path, data: Path, tmp_path: Path) -> None
     assert published.description.accuracy == description.metrics["held_out"].accuracy
     assert description.metrics["held_out"].senders == 2 * len(LABELS)
     assert description.conversion_error < 1e-6
+
+
+def test_the_int8_network_is_published_if_it_gives_the_same_labels(run: Path, data: Path, tmp_path: Path) -> None:
+    description = publish_to(tmp_path / "out", run, data)
+
+    assert description.int8 is not None
+    assert description.int8.agreement == 0.9925
+    assert (tmp_path / "out" / "clothing-int8.tflite").exists()
+    assert Description.read(tmp_path / "out").int8_sha256 == description.int8.sha256
+    assert "It gives 99.2% of 400 training photos the same label." in read_card(tmp_path / "out")
+
+
+def test_an_int8_network_that_gives_other_labels_is_left_out(run: Path, data: Path, tmp_path: Path) -> None:
+    int8_file(run / FINAL, Fit.TUNED).with_suffix(".json").write_text("0.975")
+
+    description = publish_to(tmp_path / "out", run, data)
+
+    assert description.int8 is None
+    assert not (tmp_path / "out" / "clothing-int8.tflite").exists()
+    assert Description.read(tmp_path / "out").int8_sha256 is None
+    assert "int8" not in read_card(tmp_path / "out")
 
 
 def test_the_description_can_be_read_again(run: Path, data: Path, tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.support.paths import ROOT
-from tests.training.conftest import draw_photos
+from tests.training.conftest import RECIPE, draw_photos
 from training import network
-from training.convert import to_tflite
+from training.convert import measure_agreement, to_tflite
+from training.fit import fit_probe
 from training.network import Features
 from training.out_of_distribution import KINDS, generate
 from training.serving import Familiarity, Served
@@ -32,33 +33,56 @@ for image in np.load(sys.argv[2]):
 
 @pytest.fixture(scope="module")
 def served() -> Served:
-    """EfficientNet-Lite0 with its pretrained weights and a head of random ones, for drawn garments."""
+    """EfficientNet-Lite0 with its pretrained weights, and a linear probe for drawn garments."""
     model = network.build("efficientnet_lite0", 3)
-    keras.utils.set_random_seed(0)
     trunk = read_weights(TRUNKS["efficientnet_lite0"], "imagenet")
     network.load(model, trunk, network.Head(*model.get_layer("head").get_weights()))
-    images, _ = draw_photos(40, 96)
+    images, targets = draw_photos(40, 96)
+    pooled = network.extract_features(model, images).pooled
+    network.load(model, trunk, fit_probe(pooled, targets, 3, RECIPE))
     return Served(
         "efficientnet_lite0", network.fold_weights(model), Familiarity.fit(network.extract_features(model, images))
     )
 
 
+def run_converted(content: bytes, images: npt.NDArray[np.uint8], folder: Path) -> npt.NDArray[np.float64]:
+    """Run a network in a process of its own, because TensorFlow and the runtime cannot be loaded into one."""
+    (folder / "network.tflite").write_bytes(content)
+    np.save(folder / "images.npy", images)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "functions")}
+    command = [sys.executable, "-c", _RUN, str(folder / "network.tflite"), str(folder / "images.npy")]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return np.array([[float(value) for value in line.split()] for line in process.stdout.splitlines()])
+
+
 def test_the_converted_network_has_the_outputs_of_the_keras_network(served: Served, tmp_path: Path) -> None:
-    """It runs in a process of its own, because TensorFlow and the runtime cannot be loaded into one."""
     images, _ = draw_photos(8, 96)
     model = served.build()
     expected = network.predict(model, images)
-    (tmp_path / "network.tflite").write_bytes(to_tflite(model, 96))
-    np.save(tmp_path / "images.npy", images)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "functions")}
-    command = [sys.executable, "-c", _RUN, str(tmp_path / "network.tflite"), str(tmp_path / "images.npy")]
 
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    outputs = run_converted(to_tflite(model, 96), images, tmp_path)
 
-    assert process.returncode == 0, process.stderr
-    outputs = np.array([[float(value) for value in line.split()] for line in process.stdout.splitlines()])
     assert outputs[:, :3] == pytest.approx(expected["logits"], abs=1e-3)
     assert outputs[:, 3] == pytest.approx(expected["familiarity"], abs=1e-3)
+
+
+def test_the_int8_network_gives_photos_the_same_label(served: Served) -> None:
+    images, _ = draw_photos(80, 96)
+    model = served.build()
+    float16, int8 = to_tflite(model, 96), to_tflite(model, 96, images[::2])
+
+    assert len(int8) < 0.7 * len(float16)
+    assert measure_agreement([float16, int8], images[1::2]) >= 0.95
+
+
+def test_an_int8_network_that_was_calibrated_with_wrong_photos_does_not(served: Served) -> None:
+    """Without any activation, the network's values have no range."""
+    images, _ = draw_photos(40, 96)
+    model = served.build()
+    float16, int8 = to_tflite(model, 96), to_tflite(model, 96, np.zeros_like(images))
+
+    assert measure_agreement([float16, int8], images) < 0.95
 
 
 def test_a_file_has_the_network_that_was_saved(served: Served, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,9 @@ from PIL import Image
 from classifier import model as model_module
 from classifier.description import Description
 from classifier.limits import Limits
-from classifier.model import Model, Outputs, softmax
+from classifier.model import Model, Outputs, find_network, softmax
 from classifier.photos import decode
-from classifier.runtime import Interpreter
+from classifier.runtime import RUNS_INT8_FAST, Interpreter
 from tests.support.drawings import encoded, garment, photo
 from tests.support.paths import ROOT, SHIPPED_MODEL, TESTS_MODEL
 from tests.support.shown_answers import load_comparable_model, shows_shipped_model
@@ -32,8 +33,51 @@ def test_the_description_is_of_the_network_beside_it(folder: Path) -> None:
     description = json.loads((folder / "model.json").read_text())
 
     assert hashlib.sha256((folder / "clothing.tflite").read_bytes()).hexdigest() == read.sha256
+    int8 = folder / "clothing-int8.tflite"
+    assert (hashlib.sha256(int8.read_bytes()).hexdigest() if int8.exists() else None) == read.int8_sha256
     assert (read.name, read.version) == (description["name"], description["version"])
     assert 0 < read.accuracy <= 1
+
+
+@pytest.mark.parametrize(
+    ("has_int8", "runs_int8_fast", "name"),
+    [
+        (True, True, "clothing-int8.tflite"),
+        (True, False, "clothing.tflite"),
+        (False, True, "clothing.tflite"),
+        (False, False, "clothing.tflite"),
+    ],
+)
+def test_the_runtime_gets_the_network_that_it_runs_fastest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, has_int8: bool, runs_int8_fast: bool
+) -> None:
+    monkeypatch.setattr("classifier.model.RUNS_INT8_FAST", runs_int8_fast)
+    if has_int8:
+        (tmp_path / "clothing-int8.tflite").touch()
+
+    assert find_network(tmp_path) == tmp_path / name
+
+
+def test_python_3_11_runs_float16_and_later_ones_int8() -> None:
+    assert (sys.version_info >= (3, 12)) == RUNS_INT8_FAST
+
+
+@pytest.mark.skipif(not RUNS_INT8_FAST, reason="tflite-runtime cannot run all int8 networks")
+def test_the_shipped_int8_network_gives_photos_the_same_label(tmp_path: Path) -> None:
+    if not (SHIPPED_MODEL / "clothing-int8.tflite").exists():
+        pytest.skip("The model of this repository has no int8 network.")
+    for name, network in (("float16", "clothing.tflite"), ("int8", "clothing-int8.tflite")):
+        (tmp_path / name).mkdir()
+        shutil.copyfile(SHIPPED_MODEL / network, tmp_path / name / "clothing.tflite")
+        shutil.copyfile(SHIPPED_MODEL / "model.json", tmp_path / name / "model.json")
+    models = [Model.load(tmp_path / name) for name in ("float16", "int8")]
+    size, files = models[0].description.input_size, sorted((SHIPPED_MODEL / "known").glob("*.jpg"))
+
+    for file in files:
+        pixels = decode(file.read_bytes(), size, Limits()).pixels
+        float16, int8 = (model.predict(pixels).scores for model in models)
+        assert max(float16, key=float16.__getitem__) == max(int8, key=int8.__getitem__)
+        assert max(float16.values()) == pytest.approx(max(int8.values()), abs=0.1)
 
 
 def test_the_shipped_model_scores_a_photo_by_its_labels() -> None:

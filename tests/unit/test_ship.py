@@ -215,7 +215,7 @@ def test_the_same_model_is_left_alone(project: Path, capsys: pytest.CaptureFixtu
 def test_only_the_files_of_the_model_are_replaced(project: Path) -> None:
     """Files that the new model does not have go, and those that are not the model's stay."""
     old, new = project / "model", project / "build" / "model"
-    for name in ("report/test/README.md", "predictions.csv", "known/README.md", "notes.txt"):
+    for name in ("report/test/README.md", "predictions.csv", "clothing-int8.tflite", "known/README.md", "notes.txt"):
         (old / name).parent.mkdir(parents=True, exist_ok=True)
         (old / name).write_text("old")
     for name in ("report/held_out/README.md", "README.md", "known/new.txt"):
