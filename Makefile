@@ -28,7 +28,7 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate \
-  compare ship confirmed retrain verdicts bench bench-history bench-container bench-load costs scale screenshots lock clean docker data
+  compare ship confirmed retrain verdicts bench bench-history bench-container bench-load bench-int8 costs scale screenshots lock clean docker data
 
 ##@ Run
 
@@ -104,8 +104,8 @@ verdicts: data $(VENV)/.tests ## Measure the verdicts on listings of the photos 
 bench: $(TRAINING_VENV)/.bench ## Compare its speed with other solutions, and write benchmarks/README.md; PHOTOS= adds photos
 	$(TRAINING_VENV)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-bench-history: $(TRAINING_VENV)/.bench ## Show how the ratios of `make bench` changed since the release before
-	@$(TRAINING_VENV)/bin/python -m benchmarks.history
+bench-history: | $(VENV)/bin/python ## Show how the ratios of `make bench` changed since the release before
+	@$(VENV)/bin/python -m benchmarks.history
 
 bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the image at several memory sizes; needs Docker
 	$(SAM_VENV)/bin/sam build
@@ -114,6 +114,9 @@ bench-container: docker $(TRAINING_VENV)/.bench $(SAM_VENV)/.sam ## Time the ima
 
 bench-load: $(TRAINING_VENV)/.bench ## Measure how long clients wait on the local system, into benchmarks/load.json
 	$(TRAINING_VENV)/bin/python -m benchmarks.load
+
+bench-int8: data $(TRAINING_VENV)/.bench ## Compare int8 with float16 by the folds of the run in RUN=, and write benchmarks/int8.md
+	$(TRAINING_VENV)/bin/python -m benchmarks.int8 "$(RUN)" --data "$(DATA)"
 
 scale: $(VENV)/.tests ## Simulate up to 10,000 photos a second, and write docs/scale.md
 	$(VENV)/bin/python -m benchmarks.scale_page

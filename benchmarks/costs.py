@@ -1,17 +1,19 @@
 """Computes what the service costs and which limits it meets, and writes the last sections of `docs/operations.md`.
 
-`usage.json` and `memory-sizes.json` have what was measured, `prices.toml` has AWS's prices and quotas, and the template
+`usage.json` and `durations.json` have what was measured, `prices.toml` has AWS's prices and quotas, and the template
 has its own limits and alarms.
 """
 
-import json
+import argparse
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.durations import mean_seconds, read_starts
+from benchmarks.figures import read_figures
 from benchmarks.markdown import fill, table
 from benchmarks.prices import Price, Quota, read_prices
 from benchmarks.usage import LISTING
@@ -110,17 +112,10 @@ class Limit:
     is_harmful: bool = True
 
 
-@cache
-def read_figures(name: str) -> dict[str, Any]:
-    """Read the measured figures from a file in this folder."""
-    figures: dict[str, Any] = json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8"))
-    return figures
-
-
 def read_milliseconds() -> dict[str, float]:
-    """Return the times measured with the template's memory size, by kind of invocation."""
-    milliseconds: dict[str, float] = read_figures("memory-sizes")[str(memory_size())]
-    return milliseconds
+    """Return the mean of each kind of invocation, as it is billed, but for the rounding."""
+    invocations = read_figures("usage")["invocations"]
+    return {kind: mean_seconds(kind, invocations[kind]) * 1000 for kind in _INVOCATIONS}
 
 
 def read_parameter(name: str, field: str = "Default") -> int:
@@ -353,7 +348,7 @@ def format_sections() -> str:
             """List prices of us-east-1 in US dollars, each with the day of its source. AWS changes prices, and the
             notes in [prices.toml](../benchmarks/prices.toml) say which values are not confirmed: check the pages that
             it names before you rely on them. `make costs` computes this section from that file and from measured
-            figures: [usage.json](../benchmarks/usage.json) and [memory sizes](../benchmarks/memory-sizes.md)."""
+            figures: [usage.json](../benchmarks/usage.json) and [durations.json](../benchmarks/durations.json)."""
         ),
         fill(_assumptions()),
         _cost_table(),
@@ -382,12 +377,13 @@ def format_sections() -> str:
 
 def _assumptions() -> str:
     return f"""Assumptions: a seller announces {LISTING} photos in one request, uploads each, and asks
-        {_STATUS_REQUESTS} times for the status of each. A photo has {_PHOTO_BYTES / 1e6:g} MB and 12 megapixels. It is
-        kept for {read_parameter("RetentionDays")} days: the storage is that of a full year, and as many photos expire
-        as arrive. The function has {memory_size():,} MB and is billed for {_list_times()}. These times were measured
-        with S3 and DynamoDB on the same machine. A GB has 2^30 bytes. Logs count without compression. Where a unit
-        price has several figures, the later ones are for the units above a monthly amount. Free tiers, taxes, and what
-        costs a few cents a month (the image in ECR, emails of alarms) are left out."""
+        {_STATUS_REQUESTS} times for the status of each. A photo has {_PHOTO_BYTES / 1e6:g} MB. It is kept for
+        {read_parameter("RetentionDays")} days: the storage is that of a full year, and as many photos expire as arrive.
+        The function has {memory_size():,} MB and is billed for {_list_times()}, in the mean. These times were measured
+        with the [kinds of photos](scale.md#assumptions) that sellers upload, and contain what S3 and DynamoDB are
+        assumed to take. A GB has 2^30 bytes. Logs count without compression. Where a unit price has several figures,
+        the later ones are for the units above a monthly amount. Free tiers, taxes, and what costs a few cents a month
+        (the image in ECR, emails of alarms) are left out."""
 
 
 def _list_times() -> str:
@@ -398,7 +394,7 @@ def _list_times() -> str:
 
 def _cost_notes() -> str:
     prices, (few, many) = read_prices().prices, SIZES[:2]
-    seconds = few * read_photo_usage().invocations * read_milliseconds()["cold_start"] / 1000
+    seconds = few * read_photo_usage().invocations * statistics.mean(read_starts())
     cold_starts = prices["lambda_gigabyte_seconds"].cost(seconds * memory_size() / 1024)
     storage = next(line.dollars for line in bill(many) if line.price is prices["s3_storage"])
     events = prices["events"].cost(many)
@@ -525,5 +521,12 @@ def write_sections(page: Path) -> None:
     page.write_text(before + format_sections() + after, encoding="utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the sections."""
+    argparse.ArgumentParser(prog="python -m benchmarks.costs", description=__doc__).parse_args()
     write_sections(PAGE)
+    print(f"Wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ ratio its quartiles over the rounds. A ratio compares with a reference of the sa
 than of the machine.
 """
 
+import argparse
 import json
 import platform
 import sys
@@ -20,13 +21,19 @@ HISTORY = Path(__file__).with_name("history.json")
 _RUNTIME = "tflite-runtime" if sys.version_info < (3, 12) else "ai-edge-litert"
 _PACKAGES = ("pillow", "pillow-heif", "numpy", _RUNTIME, "botocore", "aws-lambda-powertools")
 
+_UNRELEASED = "Unreleased"
+_EXPLANATION = (
+    "Times of this project divided by those of a reference: smaller is faster. A change is only named if the quartiles "
+    "of the two releases do not overlap, so a small one can be hidden in the noise."
+)
+
 Quartiles = list[float]
 Record = dict[str, Any]
 
 
 def record(ratios: dict[str, Quartiles], machine: str, release: str, history: Path) -> None:
-    """Write the record of this release. It takes the place of an earlier one of the same release."""
-    records = [one for one in read_history(history) if one["release"] != release]
+    """Write the record of this release. It takes the place of an earlier one of it, and of what was not released."""
+    records = [one for one in read_history(history) if one["release"] not in {release, _UNRELEASED}]
     records.append(
         {
             "release": release,
@@ -66,7 +73,7 @@ def describe_changes(records: Sequence[Record]) -> str:
         for change in [_change(old["ratios"].get(name), new["ratios"].get(name))]
     ]
     others = "\n".join(_differences(old, new))
-    return f"{table(['ratio', old['release'], new['release'], 'change'], rows)}\n{others}"
+    return f"{_EXPLANATION}\n\n{table(['ratio', old['release'], new['release'], 'change'], rows)}\n{others}"
 
 
 def _change(old: Quartiles | None, new: Quartiles | None) -> str:
@@ -92,6 +99,7 @@ def _differences(old: Record, new: Record) -> list[str]:
 
 def main() -> None:
     """Print what changed since the release before."""
+    argparse.ArgumentParser(prog="python -m benchmarks.history", description=__doc__).parse_args()
     print(describe_changes(read_history(HISTORY)))
 
 

@@ -25,9 +25,9 @@ from botocore.config import Config
 from benchmarks import processes
 from benchmarks.figures import write_figures
 from benchmarks.photos import draw_photos
+from benchmarks.report import processor_name
 from local.aws import BUCKET, new_session
 
-FILE = Path(__file__).with_name("load.json")
 _PHOTO = "JPEG, 4 MP"
 _WARM_UPS = 20
 _ALONE = 40  # photos, one by one
@@ -80,10 +80,11 @@ def main() -> None:
             for _ in range(_WARM_UPS):
                 client.wait(client.upload())
             figures: dict[str, Any] = {"photo": _PHOTO, "seconds": _SECONDS, "processors": os.cpu_count()}
+            figures["machine"] = processor_name()
             figures |= _measure_alone(client, log)
             figures |= _measure_full(client, log)
             figures |= {f"rate_{rate}": _measure_rate(client, log, rate) for rate in _RATES}
-    write_figures(figures, FILE)
+    write_figures("load", figures)
 
 
 def _measure_alone(client: Client, log: Path) -> dict[str, list[float]]:

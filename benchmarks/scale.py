@@ -6,7 +6,6 @@ assumed, and the page says so. `load.json` has waits on the local system, with w
 """
 
 import math
-import random
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,9 @@ from typing import Any
 
 import simpy
 
-from benchmarks.costs import read_figures, read_parameter
+from benchmarks.costs import read_parameter
+from benchmarks.durations import ASSUMPTIONS, draw_uploads, read_starts
+from benchmarks.figures import read_figures
 from benchmarks.prices import read_prices
 from benchmarks.simulation import Client, Outage, Quotas, Samples, Seen, System, Usage, arrive
 from benchmarks.usage import LISTING
@@ -22,62 +23,8 @@ from classifier.clients import client_config
 from local.template import function_settings, resource_properties
 
 _SEED = 0
-_SAMPLES = 10_000  # of each assumed distribution
-_Z99 = 2.326  # the 99th percentile of the standard normal distribution
 HOUR, DAY = 3600, 86_400  # seconds
-
-# The kinds of photos that sellers upload, and their assumed shares.
-MIX = {"upload": 0.8, "heic_upload": 0.1, "small_upload": 0.05, "png_upload": 0.05}
-
-
-@dataclass(frozen=True)
-class Assumption:
-    """A log-normal distribution of seconds, and the reason for it."""
-
-    median: float
-    percentile_99: float
-    what: str
-    reason: str
-
-    def draw(self) -> list[float]:
-        """Return samples, the same ones each time."""
-        generator = random.Random(_SEED)
-        sigma = math.log(self.percentile_99 / self.median) / _Z99
-        return [self.median * math.exp(sigma * generator.gauss(0, 1)) for _ in range(_SAMPLES)]
-
-
-ASSUMPTIONS = {
-    "event": Assumption(
-        0.5,
-        3,
-        "from the end of an upload until Lambda has S3's event",
-        "AWS says “typically in seconds but can sometimes take a minute or longer”; no other figure was found",
-    ),
-    "environment": Assumption(
-        0.3,
-        1.5,
-        "a new execution environment, until the function's own start begins",
-        "AWS: cold starts take from less than 0.1 to more than 1 second, the function's own start included",
-    ),
-    "bucket": Assumption(
-        0.03,
-        0.3,
-        "a call of S3, in addition to one of the stand-in on the same machine",
-        "AWS: small requests take tens of milliseconds in the median",
-    ),
-    "table": Assumption(
-        0.005,
-        0.03,
-        "a call of DynamoDB, likewise",
-        "AWS: single-digit milliseconds",
-    ),
-    "transfer": Assumption(
-        2,
-        20,
-        "the upload of a photo by its seller, which is not part of the wait",
-        "2.4 MB at 10 Mbit/s; photos of a listing follow each other",
-    ),
-}
+BURST = (300, 420)  # when it begins and ends
 
 
 @dataclass(frozen=True)
@@ -114,6 +61,11 @@ def read_quota(name: str) -> float:
     return read_prices().quotas[name].value
 
 
+def most_shards() -> int:
+    """Return the most shards that the template allows."""
+    return read_parameter("IndexShards", "MaxValue")
+
+
 def list_accounts() -> dict[str, Account]:
     """Return the accounts that the page compares."""
     each = read_quota("lambda_requests_per_concurrency")
@@ -138,7 +90,7 @@ def list_accounts() -> dict[str, Account]:
         api_requests=read_quota("api_gateway_requests"),
         api_burst=read_quota("api_gateway_burst"),
         api_day=math.inf,
-        shards=read_parameter("IndexShards", "MaxValue"),
+        shards=most_shards(),
     )
     stacks = 2
     large = replace(  # a stack's half of the quotas of an account that has five times the usual ones
@@ -173,23 +125,15 @@ def list_accounts() -> dict[str, Account]:
 def read_samples() -> Samples:
     """Return the measured and the assumed durations."""
     measured = read_figures("durations")
-    generator = random.Random(_SEED)
-    uploads = [
-        seconds
-        for kind, share in MIX.items()
-        for seconds in generator.choices(measured[kind], k=round(share * _SAMPLES))
-    ]
-    small = statistics.median(measured["small_upload"])
-    assumed = {name: assumption.draw() for name, assumption in ASSUMPTIONS.items()}
     return Samples(
         invocations={
             "announcement": measured["announcement"],
-            "upload": uploads,
+            "upload": draw_uploads(),
             "status": measured["status"],
             "failed_upload": measured["expiry"],  # reads a record and writes it, likewise
         },
-        start=[seconds - small for seconds in measured["cold_start"]],
-        **assumed,
+        start=read_starts(),
+        **{name: assumption.draw() for name, assumption in ASSUMPTIONS.items()},
     )
 
 
@@ -276,8 +220,8 @@ def steady(rate: float) -> Callable[[float], float]:
 
 
 def doubling(time: float) -> float:
-    """Return a rate that doubles every 20 seconds."""
-    return math.exp2(time / 20)
+    """Return a rate that doubles every 40 seconds."""
+    return math.exp2(time / 40)
 
 
 def day(time: float) -> float:
@@ -292,7 +236,7 @@ def day(time: float) -> float:
 
 def burst(time: float) -> float:
     """Return 100 photos a second, and ten times as many for two minutes."""
-    return 1000 if 300 <= time < 420 else 100  # noqa: PLR2004 - the docstring explains it
+    return 1000 if BURST[0] <= time < BURST[1] else 100
 
 
 def list_scenarios() -> dict[str, Scenario]:
@@ -309,7 +253,7 @@ def list_scenarios() -> dict[str, Scenario]:
         for factor in (0.5, 1, 2, 4)
     ]
     scenarios += [
-        Scenario(f"doubling {name}", accounts[name], doubling, highest, 20 * math.log2(highest), after=0)
+        Scenario(f"doubling {name}", accounts[name], doubling, highest, 40 * math.log2(highest), after=0)
         for name, highest in (("new", 64), ("usual", 4096), ("large", 16_384))
     ]
     scenarios += [Scenario(f"day {name}", accounts[name], day, 18, DAY, after=HOUR) for name in ("new", "usual")]

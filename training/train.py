@@ -54,7 +54,7 @@ from training.trunks import TRUNKS, WeightsError, describe_weights, read_weights
 _PACKAGES = ("keras", "numpy", "pillow", "scikit-learn")
 _SAMPLE = 1536  # training photos to which the familiarity is fitted
 _CHECKED = 200  # training photos on which the conversion of the network to ship is checked
-_STUDENT = "student"
+STUDENT = "student"
 
 
 class NetworkPlan(NamedTuple):
@@ -129,9 +129,9 @@ class Trainer:
             self.tune(plan, f"teacher-{teacher}", teacher, recipe.teacher_phases, 1)
         seeds = range(1, recipe.seeds + 1)
         for seed in seeds:
-            self.tune(plan, _STUDENT, recipe.trunk, recipe.phases, seed)
-        model = self._tuner(_STUDENT, recipe.trunk, recipe.phases).network
-        network.load_average(model, [weights_file(folder, _STUDENT, seed) for seed in seeds])
+            self.tune(plan, STUDENT, recipe.trunk, recipe.phases, seed)
+        model = self._tuner(STUDENT, recipe.trunk, recipe.phases).network
+        network.load_average(model, [weights_file(folder, STUDENT, seed) for seed in seeds])
         weights = network.fold_weights(model)
         folded = network.build(recipe.trunk, self._labels, folded=True)
         folded.set_weights(weights)
@@ -144,7 +144,7 @@ class Trainer:
         if written.exists():
             return
         tuner = self._tuner(role, trunk, phases)
-        if role == _STUDENT:
+        if role == STUDENT:
             for name, teacher in zip(self.recipe.teachers, tuner.teachers, strict=True):
                 teacher.load_weights(weights_file(self._folder(plan), f"teacher-{name}", 1))
         network.load(tuner.network, read_weights(TRUNKS[trunk], self.weights), self._probe_head(plan, trunk))
@@ -179,7 +179,7 @@ class Trainer:
     def _tuner(self, role: str, trunk: str, phases: Sequence[Phase]) -> Tuner:
         """Return the tuner for a role, which has been compiled if the role was tuned before."""
         if role not in self._tuners:
-            teachers = self.recipe.teachers if role == _STUDENT else ()
+            teachers = self.recipe.teachers if role == STUDENT else ()
             built = [network.build(teacher, self._labels) for teacher in teachers]
             self._tuners[role] = Tuner(
                 network.build(trunk, self._labels, self.recipe.dropout), self.recipe, phases, built

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import costs, usage
+from benchmarks.figures import read_figures
 from benchmarks.prices import Price, Tier, read_prices
 from benchmarks.usage import read_units
 from local.aws import Resources
@@ -39,7 +40,7 @@ def test_the_sections_can_be_written_again(tmp_path: Any) -> None:
 
 def test_the_saved_usage_is_that_of_the_code(aws: Resources) -> None:
     """`make costs` measures it again."""
-    saved, measured = costs.read_figures("usage"), json.loads(json.dumps(usage.measure()))
+    saved, measured = read_figures("usage"), json.loads(json.dumps(usage.measure()))
 
     assert bytes_of(measured) == pytest.approx(bytes_of(saved), rel=TOLERANCE)
     assert counts_of(measured) == counts_of(saved)
@@ -65,7 +66,7 @@ def counts_of(figures: dict[str, Any]) -> dict[str, Any]:
 
 def test_an_announced_photo_costs_seven_write_units_its_listing_one_and_its_expiry_four() -> None:
     """These are what tests/unit/test_write_units.py counts."""
-    kinds = costs.read_figures("usage")["invocations"]
+    kinds = read_figures("usage")["invocations"]
 
     units = {kind: sum(way["writes"].values()) for kind, way in kinds.items()}
 
@@ -164,7 +165,7 @@ def test_the_page_of_memory_sizes_has_the_saved_times() -> None:
     page = (BENCHMARKS / "memory-sizes.md").read_text()
     price = read_prices().prices["lambda_gigabyte_seconds"].tiers[0].dollars
 
-    for size, times in costs.read_figures("memory-sizes").items():
+    for size, times in read_figures("memory-sizes").items():
         dollars = times["upload"] / 1000 * int(size) / 1024 * price * 1e6
         assert f"| {int(size):,} | {' | '.join(f'{time:,.0f}' for time in times.values())} | {dollars:.2f} |" in page
 

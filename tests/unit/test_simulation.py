@@ -10,6 +10,8 @@ import pytest
 import simpy
 
 from benchmarks import costs, scale, scale_page
+from benchmarks.durations import ASSUMPTIONS
+from benchmarks.figures import read_figures
 from benchmarks.simulation import (
     Lambda,
     LocalEnvironments,
@@ -252,7 +254,7 @@ def test_a_simulation_can_be_repeated() -> None:
 def test_a_photo_takes_as_much_from_aws_as_the_costs_say() -> None:
     """The costs have as many expired photos, too."""
     usage, photo = scale.read_usage(), costs.read_photo_usage()
-    expiry = costs.read_figures("usage")["invocations"]["expiry"]
+    expiry = read_figures("usage")["invocations"]["expiry"]
     writes = usage["announcement"].writes / LISTING + usage["upload"].writes
 
     assert writes == pytest.approx(sum(photo.writes.values()) - sum(expiry["writes"].values()))
@@ -267,7 +269,7 @@ def test_every_scenario_has_an_account_and_rates_within_its_highest() -> None:
 
 
 def test_assumed_durations_have_their_median_and_99th_percentile() -> None:
-    for assumption in scale.ASSUMPTIONS.values():
+    for assumption in ASSUMPTIONS.values():
         seconds = assumption.draw()
         assert statistics.median(seconds) == pytest.approx(assumption.median, rel=0.05)
         assert statistics.quantiles(seconds, n=100)[-1] == pytest.approx(assumption.percentile_99, rel=0.2)
@@ -281,7 +283,7 @@ def test_photos_without_an_answer_count_as_infinite_waits() -> None:
 
 
 def test_the_simulation_predicts_the_local_system_at_the_lowest_rate() -> None:
-    measured = costs.read_figures("load")
+    measured = read_figures("load")
     rate = min(float(name[5:]) for name in measured if name.startswith("rate_"))
 
     simulated = scale.simulate_local(rate, seed=0)
