@@ -415,7 +415,7 @@ def _plot_waits(results: Results) -> Figure:
         waits = sorted(wait for uploaded, wait, _ in seen.waits if uploaded >= scenario.since)
         uploads = sum(uploaded >= scenario.since for uploaded in seen.uploads)
         label = f"{scenario.highest:,} a second, {scenario.account.name}"
-        width = 2 * (len(steady) - place)  # several lines are on top of each other
+        width = 1.5 + len(steady) - place  # several lines are on top of each other
         axes.plot(waits, np.arange(1, len(waits) + 1) / uploads, linewidth=width, label=label)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

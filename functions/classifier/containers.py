@@ -328,7 +328,7 @@ def _read_boxes(data: bytes) -> Container:
 def _box_colours(data: bytes, meta: tuple[int, int]) -> Colours:
     """Read the first colour boxes. A profile counts more than code points (MIAF, ISO 23000-22, 7.3.6.4)."""
     cicp = None
-    for start, end in _find(data, *meta, b"iprp", b"ipco", b"colr"):
+    for start, end in find_boxes(data, *meta, b"iprp", b"ipco", b"colr"):
         kind = data[start : start + 4]
         if kind in {b"prof", b"rICC"}:
             return Colours(profile=data[start + 4 : end])
@@ -338,12 +338,12 @@ def _box_colours(data: bytes, meta: tuple[int, int]) -> Colours:
     return Colours(cicp=cicp)
 
 
-def _find(data: bytes, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
+def find_boxes(data: bytes, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of the content of each box at the path."""
     for kind, inner_start, inner_end in _boxes(data, start, end):
         if kind == path[0] and inner_end <= end:
             if path[1:]:
-                yield from _find(data, inner_start, inner_end, *path[1:])
+                yield from find_boxes(data, inner_start, inner_end, *path[1:])
             else:
                 yield inner_start, inner_end
 

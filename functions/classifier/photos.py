@@ -37,6 +37,7 @@ from classifier.containers import (
     webp_size,
 )
 from classifier.errors import DAMAGED, PhotoError, UnreadableImage, UnsupportedImage
+from classifier.heif_tiles import replace_missing_tiles
 from classifier.limits import Limits
 from classifier.pixels import FORMATS, Photo
 from classifier.progressive import has_all_scans, without_details
@@ -133,7 +134,9 @@ def _draw(image: ImageFile.ImageFile, data: bytes, side: int, limits: Limits) ->
         if "progressive" in image.info and image.decoderconfig[0] == _EIGHTH:
             image = _open(without_details(data), limits)
             image.draft(None, (side, side))
-        return _scale_to_square(image, side)
+        other = replace_missing_tiles(data) if image.format == "HEIF" else None
+        square = _scale_to_square(image, side)
+        return square if other is None else _draw_without_tiles(square, _open(other, limits), side)
     except Exception as error:
         _check_cause(error)
         image.close()  # its pixels take memory
@@ -142,6 +145,15 @@ def _draw(image: ImageFile.ImageFile, data: bytes, side: int, limits: Limits) ->
     except Exception as error:
         _check_cause(error)
         raise UnreadableImage(DAMAGED) from error
+
+
+def _draw_without_tiles(square: Image.Image, other: ImageFile.ImageFile, side: int) -> Image.Image:
+    """Return the square, white where it differs from the other image. Raise `UnreadableImage` if that is too much."""
+    missing = ImageChops.difference(square.convert("RGB"), _scale_to_square(other, side).convert("RGB")).convert("L")
+    if 1 - missing.histogram()[0] / side**2 > _MAX_MISSING:
+        raise UnreadableImage(DAMAGED)
+    white = Image.new(square.mode, square.size, "white")
+    return Image.composite(white, square, missing.point(lambda value: 255 if value else 0))
 
 
 def _check_cause(error: Exception) -> None:

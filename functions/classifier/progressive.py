@@ -10,6 +10,7 @@ _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 # No restarts, and a Huffman table whose only code, "0", means: from here on, 2^14 blocks and as many more as the next
 # 14 bits say have only zeros.
 _EMPTY_BLOCKS = b"\xff\xdd\x00\x04\x00\x00" + b"\xff\xc4\x00\x14\x13\x01" + bytes(15) + b"\xe0"
+_SMOOTHING = range(1, 10)  # libjpeg smooths a picture if it does not know all bits of these coefficients
 _BLOCKS_OF_CODE, _CODE = 2**15 - 1, "0" + "1" * 14
 
 
@@ -43,21 +44,29 @@ def without_details(data: bytes) -> bytes:
 
     There, a block of the finest components is one pixel, its mean. So their scans of other coefficients are left out.
     Scans that say that these coefficients are zero take their place: if they were unknown, libjpeg would smooth the
-    picture. A file that has no end is returned as it is.
+    picture. A file whose own scans leave some of them unknown, or that has no end, is returned as it is.
     """
-    kept, position, is_kept, frame = list[bytes](), 0, True, _Frame([], 0)
+    kept, begin, is_kept, frame = list[bytes](), 0, True, _Frame([], 0)
+    unknown: set[tuple[int, int]] = set()  # components and coefficients
     for kind, start, content in _segments(data):
-        if is_kept:
-            kept.append(data[position:start])
-        position, is_kept = start, True
+        was_kept, is_kept = is_kept, True
         if kind == _PROGRESSIVE:
             frame = _read_frame(content)
+            unknown = {(id_, k) for id_ in frame.finest for k in _SMOOTHING}
         elif kind == _START_OF_SCAN:
-            ids, first, *_ = _read_scan(content)
+            ids, first, last, bits = _read_scan(content)
             is_kept = first == 0 or ids[0] not in frame.finest
+            if bits == 0:
+                unknown -= {(id_, k) for id_ in ids for k in range(first, last + 1)}
         elif kind == _END:
+            if unknown:
+                return data
             empty = (_empty_scan(id_, frame.blocks) for id_ in frame.finest)
-            return b"".join([*kept, _EMPTY_BLOCKS, *empty, data[start:]])
+            return b"".join([*kept, data[begin:start] if was_kept else b"", _EMPTY_BLOCKS, *empty, data[start:]])
+        if was_kept and not is_kept:
+            kept.append(data[begin:start])
+        elif is_kept and not was_kept:
+            begin = start
     return data
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -107,3 +108,29 @@ def test_a_baseline_jpeg_is_not_searched_for_scans(monkeypatch: pytest.MonkeyPat
 
     assert decode(encoded(LARGE, "JPEG"), 100, Limits()).width == LARGE.width
     assert decode(jpeg((8, 8)), 100, Limits()).width == 8
+
+
+def test_a_file_without_some_of_its_scans_is_left_alone() -> None:
+    """libjpeg smooths a picture whose details are not known. To say that they are zero would change that."""
+    data = encoded(LARGE, "JPEG", progressive=True)
+    starts = [match.start() for match in re.finditer(START_OF_SCAN, data)]
+
+    for start in starts[1:-1]:
+        cut = data[:start] + b"\xff\xd9"
+        assert at_an_eighth(without_details(cut)) == at_an_eighth(cut)
+    assert without_details(data[: starts[1]] + b"\xff\xd9") == data[: starts[1]] + b"\xff\xd9"
+
+
+def test_metadata_between_scans_is_kept_in_one_piece() -> None:
+    """A piece for each of millions of comments would take hundreds of megabytes."""
+    data = encoded(LARGE, "JPEG", progressive=True)
+    place = [match.start() for match in re.finditer(START_OF_SCAN, data)][1]
+    commented = data[:place] + b"\xff\xfe\0\2" * 200_000 + data[place:]
+
+    tracemalloc.start()
+    short = without_details(commented)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert at_an_eighth(short) == at_an_eighth(data)
+    assert peak < 5 * len(commented)
