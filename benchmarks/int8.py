@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from benchmarks.markdown import table
+from benchmarks.markdown import fill, table
 from benchmarks.report import processor_name
 from benchmarks.timing import measure_interleaved, median_milliseconds, median_ratio
 from classifier.description import INT8_NETWORK_FILE, NETWORK_FILE
@@ -109,18 +109,21 @@ def format_page(folds: list[list[npt.NDArray[np.int64]]], trunk: str) -> str:
     ]
     times = [f"{median_milliseconds(values):.1f}" for values in seconds.values()]
     ratio = median_ratio(seconds[INT8_NETWORK_FILE], seconds[NETWORK_FILE])
+    accuracy = fill(f"""The accuracy of {trunk} on the senders of each fold, of whom its network has seen no photo: with
+        float16 weights, and converted to int8 with {_CALIBRATION_PHOTOS} photos of its training. All photos together
+        calibrate the scores here, so both figures are a little higher than in the [model card](../model/README.md).""")
+    speed = fill(f"""The networks in `model/` take {times[0]} and {times[1]} ms for a photo, on one thread of
+        ai-edge-litert: int8 takes {ratio:.2f} of the time (median of paired ratios).""")
     return f"""# int8
 
-`make bench-int8` measures these figures and writes this page. They are from {processor_name()}. The function runs the
-int8 network on Python 3.13 ([why](../README.md#how-it-is-made)).
+`make bench-int8` measures these figures and writes this page. They are from {processor_name()}. The function
+runs the int8 network on Python 3.13 ([why](../README.md#how-it-is-made)).
 
-The accuracy of {trunk} on the senders of each fold, of whom its network has seen no photo: with float16 weights, and
-converted to int8 with {_CALIBRATION_PHOTOS} photos of its training.
+{accuracy}
 
 {table(["", "photos", "float16", "int8", "other answers"], rows)}
 
-The networks in `model/` take {times[0]} and {times[1]} ms for a photo, on one thread of ai-edge-litert: int8 takes
-{ratio:.2f} of the time (median of paired ratios).
+{speed}
 """
 
 

@@ -30,6 +30,7 @@ from benchmarks.figures import write_figures
 from benchmarks.markdown import table
 from benchmarks.photos import draw_photos
 from benchmarks.prices import read_prices
+from benchmarks.report import processor_name
 from benchmarks.timing import Durations
 from benchmarks.usage import LISTING
 from classifier.settings import MEGABYTES_PER_VCPU
@@ -219,12 +220,15 @@ def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
     ]
     return f"""# Memory sizes
 
-`make bench-container` measures these figures and writes this page. The image runs under Lambda's emulator, with the
-memory of each size and a proportional share of each {_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to
-1,769 MB). S3 and DynamoDB are moto's server on the same machine. Times are medians in milliseconds. The sizes are
-measured alternately, and all but the cold starts are warm.
+`make bench-container` measures these figures and writes this page. They are from {processor_name()}. The image
+runs under Lambda's emulator, with the memory of each size and a proportional share of each
+{_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to 1,769 MB, and two to 3,538). S3 and DynamoDB are moto's server on the same machine. Times are
+medians in milliseconds. The sizes are measured alternately, and all but the cold starts are warm.
 
 {table(head, rows)}
+
+1,769 MB are the template's default. A smaller function costs less, and its photos and cold starts take longer. A second
+vCPU helps only the tiles of HEIC and AVIF, and events of several photos ([batches](README.md#batches)).
 
 Uploads and expired photos are S3's events, the others requests: `GET /classifications/{{id}}` and `POST /uploads`. On
 Lambda, a cold start gets more CPU time than its memory size includes, and Lambda has to load the image before the first

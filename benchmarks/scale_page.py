@@ -142,10 +142,10 @@ limit brings the next: while writes are throttled, invocations take longer, and 
 {table(_outage_head(), _outage_rows(results))}
 
 After the first seconds of the outage, sellers cannot announce photos, so that all outages begin with the same uploads.
-Each invocation waits for its calls, and soon all concurrent executions are busy. Most events are throttled then, so
-that their photos survive: a throttled event is tried again for six hours, one that failed only three times. Photos
-that failed become `FAILED` with `internal_error`, and [a job classifies them
-again](operations.md#classify-a-whole-bucket-again).
+Lambda tries an event that fails three times, within about four minutes. So a short outage costs only time, and a longer
+one makes most of these photos `FAILED` with `internal_error`, also those that were uploaded just before it. [A job
+classifies them again](operations.md#classify-a-whole-bucket-again). Events that are throttled, because all concurrent
+executions wait for calls, are tried again for six hours.
 
 ## Assumptions
 

@@ -31,6 +31,10 @@ _RETRY_AFTER = 1.0  # seconds: of a PENDING photo, and of what the function or A
 _LONGEST_BACKOFF = 15.0  # seconds between two attempts of the seller's page
 _QUOTA_PAUSE, _FAULT_PAUSE = 3600.0, 5.0  # `Retry-After` of the template's gateway responses
 _DAY = 86_400.0
+# botocore's standard retry mode (botocore.retries.standard): a retry takes something of a quota of each client, and
+# comes after a pause at random up to this scale, which doubles from attempt to attempt.
+_RETRY_QUOTA, _RETRY_COST, _THROTTLED_RETRY_COST = 500, 14, 5
+_PAUSE_SCALES, _THROTTLED_PAUSE_SCALE = {"table": 0.025, "bucket": 0.05}, 1.0
 
 Process = Generator[Any, Any, Any]
 
@@ -55,8 +59,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one invocation takes. `partition` and `index` have the write units of the busiest partition and index."""
+    """What one invocation takes.
 
+    `partition` and `index` have the write units of the busiest partition and index. `photos` are written at once, each
+    to a shard at random.
+    """
+
+    photos: int = 1
     partition: float = 0
     index: float = 0
     writes: float = 0
@@ -155,13 +164,22 @@ class TokenBucket:
         self._level -= units
 
 
+@dataclass(eq=False)
+class Environment:
+    """An execution environment. `quotas` has what is left of the retry quota of each client of AWS."""
+
+    is_new: bool = True
+    idle_since: float = 0
+    quotas: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_PAUSE_SCALES, _RETRY_QUOTA))
+
+
 class Environments(Protocol):
     """The execution environments of the function."""
 
     def acquire(self) -> Process:
-        """Take one. The process returns whether it is new, or None if the invocation is throttled."""
+        """Take one. The process returns it, or None if the invocation is throttled."""
 
-    def release(self) -> None:
+    def release(self, environment: Environment) -> None:
         """Give it back."""
 
     def count(self) -> int:
@@ -175,7 +193,7 @@ class Lambda:
         self._env, self._seen = env, seen
         self._concurrency = quotas.concurrency
         self._growth = TokenBucket("Lambda's growth", quotas.growth / _SCALING_SECONDS, quotas.growth)
-        self._idle: list[float] = []  # when each became idle; the last one is used first
+        self._idle: list[Environment] = []  # the last one is used first
         self._busy = 0
 
     def acquire(self) -> Process:
@@ -184,25 +202,25 @@ class Lambda:
         if self._busy >= self._concurrency:
             self._seen.throttle("Lambda's concurrency", self._env.now)
             return None
-        is_new = not self._idle
-        if is_new:
+        if not self._idle:
             if not self._growth.has(1, self._env.now):
                 self._seen.throttle(self._growth.name, self._env.now)
                 return None
             self._growth.take(1)
-        else:
-            self._idle.pop()
+        environment = self._idle.pop() if self._idle else Environment()
         self._busy += 1
-        return is_new
+        return environment
 
-    def release(self) -> None:
+    def release(self, environment: Environment) -> None:
         """Make it idle."""
         self._busy -= 1
-        self._idle.append(self._env.now)
+        environment.is_new, environment.idle_since = False, self._env.now
+        self._idle.append(environment)
 
     def count(self) -> int:
         """Return how many are busy or idle, once those that were idle for too long have ended."""
-        ended = sum(1 for _ in itertools.takewhile(lambda since: since < self._env.now - _IDLE_SECONDS, self._idle))
+        oldest = self._env.now - _IDLE_SECONDS
+        ended = sum(1 for _ in itertools.takewhile(lambda one: one.idle_since < oldest, self._idle))
         del self._idle[:ended]
         return self._busy + len(self._idle)
 
@@ -217,9 +235,9 @@ class LocalEnvironments:
     def acquire(self) -> Process:
         """Wait for an idle one."""
         yield self._idle.get(1)
-        return False
+        return Environment(is_new=False)
 
-    def release(self) -> None:
+    def release(self, environment: Environment) -> None:  # noqa: ARG002 - they are all alike
         """Make it idle."""
         self._idle.put(1)
 
@@ -250,7 +268,7 @@ class System:
         self._environments = LocalEnvironments(env, workers) if workers else lambda_environments
         self._api = TokenBucket("requests to the API in a second", quotas.api_requests, quotas.api_burst)
         self._function_requests = TokenBucket("requests to Lambda", quotas.function_requests)
-        self._api_day, self._requests_today = quotas.api_day, 0
+        self._api_day, self._requests_by_day = quotas.api_day, Counter[int]()
         self._puts = TokenBucket("uploads to an S3 prefix", quotas.puts * quotas.prefixes)
         self._gets = TokenBucket("reads of an S3 prefix", quotas.gets * quotas.prefixes)
         shards = range(quotas.shards)
@@ -301,14 +319,15 @@ class System:
     def _request_once(self, kind: str) -> Process:
         """Send a request. Return None if it is answered, else the seconds of `Retry-After`."""
         now = self.env.now
-        if self._requests_today >= self._api_day * (1 + now // _DAY):
+        day = int(now // _DAY)
+        if self._requests_by_day[day] >= self._api_day:
             self.seen.throttle("requests to the API in a day", now)
             return _QUOTA_PAUSE
         if not self._api.has(1, now):
             self.seen.throttle(self._api.name, now)
             return _RETRY_AFTER
         self._api.take(1)
-        self._requests_today += 1
+        self._requests_by_day[day] += 1
         self.seen.bill["api_gateway_requests"] += 1
         if not self._function_requests.has(1, now):
             self.seen.throttle(self._function_requests.name, now)
@@ -353,55 +372,60 @@ class System:
 
     def _invoke(self, kind: str) -> Process:
         """Invoke the function. Return whether it did its work, or None if Lambda throttles the invocation."""
-        is_new = yield from self._environments.acquire()
-        if is_new is None:
+        environment: Environment | None = yield from self._environments.acquire()
+        if environment is None:
             return None
-        if is_new:
+        if environment.is_new:
             self.seen.cold_starts += 1
             yield self.env.timeout(self._draw(self._samples.environment))
         began = self.env.now  # Lambda bills from here
-        if is_new:
+        if environment.is_new:
             yield self.env.timeout(self._draw(self._samples.start))
-        is_done = yield from self._handle(kind)
-        self._environments.release()
+        is_done = yield from self._handle(kind, environment)
+        self._environments.release(environment)
         self.seen.bill["lambda_requests"] += 1
         self.seen.bill["lambda_seconds"] += math.ceil((self.env.now - began) * 1000) / 1000
         return is_done
 
-    def _handle(self, kind: str) -> Process:
+    def _handle(self, kind: str, environment: Environment) -> Process:
         """Handle the event. Return whether all calls of AWS were answered."""
         usage = self._usage[kind]
-        if usage.reads and not (yield from self._call([(self._reads, usage.reads)], self._samples.table)):
+        if usage.reads and not (yield from self._call("table", environment, [(self._reads, usage.reads)])):
             return False
-        if usage.gets and not (yield from self._call([(self._gets, usage.gets)], self._samples.bucket)):
+        if usage.gets and not (yield from self._call("bucket", environment, [(self._gets, usage.gets)])):
             return False
         yield self.env.timeout(self._draw(self._samples.invocations[kind]))
         if usage.writes:
-            partition = self.random.choice(self._partitions)
-            writes = [(partition, usage.partition), (self._index, usage.index)]
-            if not (yield from self._call(writes, self._samples.table)):
+            partitions = self.random.choices(self._partitions, k=usage.photos)
+            writes = [(self._index, usage.index), *((one, usage.partition / usage.photos) for one in partitions)]
+            if not (yield from self._call("table", environment, writes)):
                 return False
         self.seen.bill["dynamodb_read_units"] += usage.reads
         self.seen.bill["dynamodb_write_units"] += usage.writes
         self.seen.bill["s3_get"] += usage.gets
         return True
 
-    def _call(self, takes: Sequence[tuple[TokenBucket, float]], seconds: Sequence[float]) -> Process:
-        """Call AWS, in several attempts. Return whether one was answered."""
+    def _call(self, service: str, environment: Environment, takes: Sequence[tuple[TokenBucket, float]]) -> Process:
+        """Call the table or the bucket, in several attempts. Return whether one was answered."""
+        cost = 0.0
         for attempt in range(self._client.call_attempts):
-            if attempt:
-                yield self.env.timeout(self.random.random() * 2 ** (attempt - 1))  # botocore's standard retry mode
             now = self.env.now
             if self._outage and self._outage.begin <= now < self._outage.end:
                 yield self.env.timeout(self._client.read_seconds)
-                continue
-            refusing = next((limit for limit, units in takes if not limit.has(units, now)), None)
-            if refusing is None:
+                cost, scale = _RETRY_COST, _PAUSE_SCALES[service]
+            elif refusing := next((limit for limit, units in takes if not limit.has(units, now)), None):
+                self.seen.throttle(refusing.name, now)
+                cost, scale = _THROTTLED_RETRY_COST, _THROTTLED_PAUSE_SCALE
+            else:
                 for limit, units in takes:
                     limit.take(units)
-                yield self.env.timeout(self._draw(seconds))
+                environment.quotas[service] = min(_RETRY_QUOTA, environment.quotas[service] + (cost or 1))
+                yield self.env.timeout(self._draw(getattr(self._samples, service)))
                 return True
-            self.seen.throttle(refusing.name, now)
+            if attempt + 1 == self._client.call_attempts or environment.quotas[service] < cost:
+                break
+            environment.quotas[service] -= cost
+            yield self.env.timeout(self.random.random() * scale * 2**attempt)
         return False
 
     def _draw(self, seconds: Sequence[float]) -> float:

@@ -28,7 +28,7 @@ from benchmarks.usage import LISTING
 
 NOTHING = [0.0]
 USAGE = {
-    "announcement": Usage(partition=4, index=4, writes=8, reads=1),
+    "announcement": Usage(photos=LISTING, partition=4, index=4, writes=8, reads=1),
     "upload": Usage(partition=1, index=2, writes=4, reads=2, gets=1),
     "status": Usage(reads=1),
     "failed_upload": Usage(partition=1, index=1, writes=3, reads=2),
@@ -82,8 +82,8 @@ def test_lambda_adds_no_more_environments_than_its_growth_and_its_concurrency() 
     env.run(until=60)
     later = [acquire(env, environments) for _ in range(6)]
 
-    assert at_once == [True] * 10 + [None] * 2
-    assert later == [True] * 5 + [None]
+    assert [environment is not None for environment in at_once] == [True] * 10 + [False] * 2
+    assert [environment is not None for environment in later] == [True] * 5 + [False]
     assert dict(seen.throttled) == {"Lambda's growth": 2, "Lambda's concurrency": 1}
     assert seen.first_throttled == {"Lambda's growth": 0, "Lambda's concurrency": 60}
 
@@ -95,8 +95,9 @@ def test_lambda_uses_an_environment_again_until_it_was_idle_for_minutes() -> Non
     for pause in (0, 300, 600):
         env.run(until=env.now + pause + 1)
         environments.count()
-        starts.append(acquire(env, environments))
-        environments.release()
+        environment = acquire(env, environments)
+        starts.append(environment.is_new)
+        environments.release(environment)
 
     assert starts == [True, False, True]
 
@@ -109,10 +110,10 @@ def test_requests_wait_for_the_local_environments_as_in_an_m_m_1_queue() -> None
 
     def customer() -> Generator[Any, Any, Any]:
         arrived = env.now
-        yield from environments.acquire()
+        environment = yield from environments.acquire()
         waits.append(env.now - arrived)
         yield env.timeout(generator.expovariate(services))
-        environments.release()
+        environments.release(environment)
 
     def customers() -> Generator[Any, Any, Any]:
         while True:
@@ -185,6 +186,23 @@ def test_after_the_requests_of_a_day_the_api_answers_the_next_day() -> None:
     assert len(late) == 5
     assert min(late) >= 86_400 - 3600
     assert max(late) <= 86_400 + 3600
+
+
+def test_what_was_not_used_of_the_requests_of_a_day_is_lost() -> None:
+    system = make_system(Quotas(api_day=10))
+    system.env.run(until=86_400)
+
+    seen = run_photos(system, 20, until=86_500)
+
+    assert seen.bill["api_gateway_requests"] == 10
+
+
+def test_botocore_stops_its_retries_when_its_quota_is_used_up() -> None:
+    """A call that hangs takes three seconds. Its two retries are paid 17 times, and then there are none."""
+    seen = run_photos(make_system(Quotas(concurrency=1), outage=Outage(0, 1e6)), 5, until=2000)
+
+    seconds, calls = seen.bill["lambda_seconds"], seen.bill["lambda_requests"]
+    assert seconds == pytest.approx(17 * 9 + 6 + 3 * (calls - 18), rel=0.01)
 
 
 @pytest.mark.parametrize(
