@@ -27,7 +27,7 @@ import requests
 from benchmarks import processes
 from benchmarks.costs import memory_size
 from benchmarks.figures import write_figures
-from benchmarks.markdown import table
+from benchmarks.markdown import fill, table
 from benchmarks.photos import draw_photos
 from benchmarks.prices import read_prices
 from benchmarks.report import processor_name
@@ -197,6 +197,14 @@ def _read_event(name: str) -> dict[str, Any]:
     return event
 
 
+def _introduction() -> str:
+    return fill(f"""`make bench-container` measures these figures and writes this page. They are from {processor_name()}. The
+        image runs under Lambda's emulator, with the memory of each size and a proportional share of each
+        {_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to 1,769 MB, and two to 3,538). S3 and DynamoDB
+        are moto's server on the same machine. Times are medians in milliseconds. The sizes are measured alternately,
+        and all but the cold starts are warm.""")
+
+
 def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
     """Return the page. `medians` has milliseconds by memory size and kind of invocation."""
     gigabyte_second = read_prices().prices["lambda_gigabyte_seconds"].tiers[0].dollars
@@ -220,10 +228,7 @@ def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
     ]
     return f"""# Memory sizes
 
-`make bench-container` measures these figures and writes this page. They are from {processor_name()}. The image
-runs under Lambda's emulator, with the memory of each size and a proportional share of each
-{_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to 1,769 MB, and two to 3,538). S3 and DynamoDB are moto's server on the same machine. Times are
-medians in milliseconds. The sizes are measured alternately, and all but the cold starts are warm.
+{_introduction()}
 
 {table(head, rows)}
 
