@@ -198,11 +198,11 @@ def _read_event(name: str) -> dict[str, Any]:
 
 
 def _introduction() -> str:
-    return fill(f"""`make bench-container` measures these figures and writes this page. They are from {processor_name()}. The
-        image runs under Lambda's emulator, with the memory of each size and a proportional share of each
-        {_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to 1,769 MB, and two to 3,538). S3 and DynamoDB
-        are moto's server on the same machine. Times are medians in milliseconds. The sizes are measured alternately,
-        and all but the cold starts are warm.""")
+    return fill(f"""`make bench-container` measures these figures and writes this page. They are from
+        {processor_name()}. The image runs under Lambda's emulator, with the memory of each size and a proportional
+        share of each {_CPU_PERIOD / 1000:.0f} ms of CPU time (Lambda gives one vCPU to 1,769 MB, and two to 3,538).
+        S3 and DynamoDB are moto's server on the same machine. Times are medians in milliseconds. The sizes are
+        measured alternately, and all but the cold starts are warm.""")
 
 
 def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
