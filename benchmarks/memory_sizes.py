@@ -31,7 +31,7 @@ from benchmarks.markdown import fill, table
 from benchmarks.photos import draw_photos
 from benchmarks.prices import read_prices
 from benchmarks.report import processor_name
-from benchmarks.timing import Durations
+from benchmarks.timing import Durations, median_milliseconds, median_ratio
 from benchmarks.usage import LISTING
 from classifier.settings import MEGABYTES_PER_VCPU
 from local.aws import BUCKET
@@ -43,6 +43,10 @@ _REPEATS = 10  # of each kind of invocation, after each start
 _CPU_PERIOD = 20_000
 _IMAGE = "classifierfunction:latest"  # the name that SAM gives it
 _EMULATOR = "aws-lambda-rie-x86_64"
+_ROUNDS_OF_STARTS = 15
+_MOUNTED_PHOTO = "/photo.jpg"
+_STARTS_TEXT = """In the image, with 1,769 MB: from the start of a new interpreter to its first response, with a photo
+of 400 pixels (medians of paired measurements). Without the emulator, which starts the function with its first event."""
 _WARM_UPS = 1  # invocation of each kind before it is measured
 _UPLOADS = {
     "upload": "JPEG, 12 MP",
@@ -69,6 +73,8 @@ def main() -> None:
                 with _run_container(size, emulator, aws.endpoint) as url:
                     for kind, seconds in _measure_container(url, aws, photos).items():
                         measured.setdefault(kind, []).extend(seconds)
+        print("Measuring cold starts …", file=sys.stderr)
+        starts = _measure_starts(aws, photos["JPEG, 400 px"])
     finally:
         aws.stop()
     medians = {
@@ -78,7 +84,7 @@ def main() -> None:
     default = {kind: [round(value, 4) for value in seconds] for kind, seconds in durations[memory_size()].items()}
     write_figures("durations", default)
     _FIGURES.write_text(json.dumps(medians, indent=2) + "\n", encoding="utf-8")
-    _PAGE.write_text(format_page(medians), encoding="utf-8")
+    _PAGE.write_text(format_page(medians, starts), encoding="utf-8")
 
 
 def _measure_container(url: str, aws: processes.MotoServer, photos: Mapping[str, Path]) -> Durations:
@@ -102,22 +108,8 @@ def _measure_container(url: str, aws: processes.MotoServer, photos: Mapping[str,
 def _run_container(size: int, emulator: Path, endpoint: str) -> Iterator[str]:
     """Start a new container. Yield the URL that invokes its function."""
     port, runtime_port = processes.find_free_port(), processes.find_free_port()
-    settings = processes.function_environment(endpoint)
-    del (
-        settings["MODEL_DIR"],
-        settings["ALLOW_LOOPBACK_URLS"],
-    )  # the image contains its model; Lambda rejects the latter
-    settings["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(size)
-    limits = {
-        "--cpu-period": _CPU_PERIOD,
-        "--cpu-quota": _CPU_PERIOD * size // MEGABYTES_PER_VCPU,
-        "--memory": f"{size}m",
-        "--memory-swap": f"{size}m",
-    }
     name = _docker(
-        *("run", "--rm", "-d", "--network", "host", "-v", f"{emulator}:/{_EMULATOR}:ro"),
-        *(str(part) for option in limits.items() for part in option),
-        *(part for name, value in settings.items() for part in ("-e", f"{name}={value}")),
+        *("run", "-d", *_options(size, endpoint), "-v", f"{emulator}:/{_EMULATOR}:ro"),
         *("--entrypoint", f"/{_EMULATOR}", _IMAGE, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
         *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
         *("python", "-m", "awslambdaric", "classifier.app.lambda_handler"),
@@ -129,10 +121,49 @@ def _run_container(size: int, emulator: Path, endpoint: str) -> Iterator[str]:
         _docker("kill", name)
 
 
-def _docker(*arguments: str) -> str:
-    """Run a Docker command and return its output."""
+def _measure_starts(aws: processes.MotoServer, photo: Path) -> Durations:
+    """Return the seconds of cold starts in the image, with the template's memory size and without the emulator."""
+    keys = [_put(aws, photo) for _ in range(_ROUNDS_OF_STARTS)]
+    rounds = {
+        "bare": [["bare", _MOUNTED_PHOTO] for _ in keys],
+        "upload": [["upload", key] for key in keys],
+        "predict": [["predict", _MOUNTED_PHOTO] for _ in keys],
+        "status": [["status", key.removeprefix("uploads/")] for key in keys],
+    }
+    mounts = {Path(__file__).with_name(name): f"/{name}" for name in ("start.py", "image_starts.py")}
+    mounts[photo.resolve()] = _MOUNTED_PHOTO
+    output = _docker(
+        *("run", "-i", *_options(memory_size(), aws.endpoint), "-e", "PYTHONPATH=/var/task"),
+        *(part for file, name in mounts.items() for part in ("-v", f"{file}:{name}:ro")),
+        *("--entrypoint", "python", _IMAGE, "/image_starts.py", "/start.py"),
+        text=json.dumps(rounds),
+    )
+    durations: Durations = json.loads(output)
+    return durations
+
+
+def _options(size: int, endpoint: str) -> list[str]:
+    """Return the options of a container with this memory size."""
+    settings = processes.function_environment(endpoint)
+    del settings["MODEL_DIR"], settings["ALLOW_LOOPBACK_URLS"]  # the image has its model; Lambda rejects the latter
+    settings["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(size)
+    limits = {
+        "--cpu-period": _CPU_PERIOD,
+        "--cpu-quota": _CPU_PERIOD * size // MEGABYTES_PER_VCPU,
+        "--memory": f"{size}m",
+        "--memory-swap": f"{size}m",
+    }
+    return [
+        *("--rm", "--network", "host"),
+        *(str(part) for option in limits.items() for part in option),
+        *(part for name, value in settings.items() for part in ("-e", f"{name}={value}")),
+    ]
+
+
+def _docker(*arguments: str, text: str | None = None) -> str:
+    """Run a Docker command, with a text on its standard input, and return its output."""
     command = ["docker", *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def _measure_upload(url: str, aws: processes.MotoServer, photo: Path) -> float:
@@ -205,8 +236,8 @@ def _introduction() -> str:
         measured alternately, and all but the cold starts are warm.""")
 
 
-def format_page(medians: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the page. `medians` has milliseconds by memory size and kind of invocation."""
+def format_page(medians: Mapping[str, Mapping[str, float]], starts: Durations) -> str:
+    """Return the page. `medians` has milliseconds by memory size and kind of invocation, `starts` the cold starts."""
     gigabyte_second = read_prices().prices["lambda_gigabyte_seconds"].tiers[0].dollars
     kinds = ("cold_start", *_UPLOADS, "status", "announcement", "expiry")
     rows = [
@@ -238,7 +269,26 @@ vCPU helps only the tiles of HEIC and AVIF, and events of several photos ([batch
 Uploads and expired photos are S3's events, the others requests: `GET /classifications/{{id}}` and `POST /uploads`. On
 Lambda, a cold start gets more CPU time than its memory size includes, and Lambda has to load the image before the first
 one. The dollars are for GB-seconds only, at {gigabyte_second * 1e6:.2f} dollars per million GB-seconds.
+
+## Cold starts
+
+{fill(_STARTS_TEXT)}
+
+{table(["first response", "ms", "÷ the imports"], _start_rows(starts))}
 """
+
+
+def _start_rows(starts: Durations) -> list[list[str]]:
+    names = {
+        "bare": "imports with the AWS SDK, one decode, one invocation of the network",
+        "upload": "S3 event of an upload",
+        "predict": "`POST /predict` with a photo",
+        "status": "`GET /classifications/{id}`",
+    }
+    return [
+        [name, f"{median_milliseconds(starts[kind]):.0f}", f"{median_ratio(starts[kind], starts['bare']):.2f}"]
+        for kind, name in names.items()
+    ]
 
 
 if __name__ == "__main__":
