@@ -48,8 +48,13 @@ def record(ratios: dict[str, Quartiles], machine: str, release: str, history: Pa
 
 
 def read_history(history: Path) -> list[Record]:
-    """Return the records, oldest first. There are none before the first benchmark."""
-    records: list[Record] = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
+    """Return the records, oldest first, none before the first benchmark. End the command if the file is damaged."""
+    if not history.exists():
+        return []
+    try:
+        records: list[Record] = json.loads(history.read_text(encoding="utf-8"))
+    except ValueError as error:
+        sys.exit(f"{history} is damaged: {error}")
     return records
 
 

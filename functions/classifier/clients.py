@@ -18,7 +18,10 @@ MAX_CALL_SECONDS = _ATTEMPTS * _READ_SECONDS + 1
 
 
 class _Loader(Loader):
-    """Reads the descriptions of AWS's services, without looking through the folders of all of them for each client."""
+    """Reads the descriptions of AWS's services, without looking through the folders of all of them for each client.
+
+    So it does not find those of services that AWS_DATA_PATH would add.
+    """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - botocore's signature
         return _SERVICES

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks.history import HISTORY, describe_changes, newest_release, read_history, record
 from tests.support.paths import ROOT
 
@@ -45,6 +47,13 @@ def test_a_release_has_one_record(tmp_path: Path) -> None:
     (one,) = json.loads(file.read_text())
     assert (one["release"], one["ratios"]) == ("Unreleased", NEW)
     assert describe_changes([one]) == "There is nothing to compare with yet: history.json has 1 release(s)."
+
+
+def test_damaged_records_end_the_command_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "history.json").write_text("[")
+
+    with pytest.raises(SystemExit, match=r"history\.json is damaged"):
+        read_history(tmp_path / "history.json")
 
 
 def test_what_was_not_released_is_not_compared_with(tmp_path: Path) -> None:
