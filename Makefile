@@ -28,7 +28,8 @@ export PYTHONPATH = functions
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check test-browser test-container test-deploy test-training stress mutation train evaluate \
-  compare ship confirmed retrain verdicts bench bench-history bench-container bench-load bench-int8 costs scale screenshots lock clean docker data
+  compare ship confirmed retrain verdicts bench bench-history bench-container bench-load bench-int8 costs scale \
+  screenshots lock clean docker data
 
 ##@ Run
 

@@ -73,7 +73,7 @@ class PhotoUsage:
     @property
     def busiest_table_or_index(self) -> float:
         """The most write units that the table or one of its indexes takes."""
-        return max(_add_up((name.partition(" ")[0], units) for name, units in self.writes.items()).values())
+        return busiest_table_or_index(self.writes)
 
     @property
     def busiest_partition(self) -> float:
@@ -147,6 +147,11 @@ def read_photo_usage() -> PhotoUsage:
         table_bytes=figures["record_bytes"]["table"],
         index_bytes=figures["record_bytes"]["indexes"],
     )
+
+
+def busiest_table_or_index(writes: Mapping[str, float]) -> float:
+    """Return the most write units that the table or one of its indexes takes. The units are by partition."""
+    return max(_add_up((name.partition(" ")[0], units) for name, units in writes.items()).values(), default=0)
 
 
 def _add_up(amounts: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -111,7 +111,7 @@ the same process.
 The time from the start of a new interpreter to its first response, with a photo of 400 pixels. S3 and DynamoDB are
 moto's server on the same machine. A direct invocation does not import the AWS SDK, so it is compared with both
 references. On two cores, the decoding process starts beside everything else; on one core, as Lambda has at 1,769 MB,
-its start adds to the time.
+its start adds to the time. [The same in the image](memory-sizes.md#cold-starts).
 
 {table(_START_COLUMNS, _start_rows(figures.starts))}
 
@@ -126,7 +126,8 @@ core, which uses one millisecond of this core for each photo. It answers after 2
 
 The invocation reaches {speeds[0]:.0f} % of the speed of decoding and inference only on one core, and {speeds[1]:.0f} %
 on two (medians of paired ratios).
-[memory-sizes.md](memory-sizes.md) compares memory sizes.
+[memory-sizes.md](memory-sizes.md) compares memory sizes (`make bench-container`), and
+[docs/scale.md](../docs/scale.md) says how long sellers wait with up to 10,000 photos a second (`make scale`).
 
 ## The local system
 Milliseconds for a client of `make run`.

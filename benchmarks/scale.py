@@ -13,7 +13,7 @@ from typing import Any
 
 import simpy
 
-from benchmarks.costs import read_parameter
+from benchmarks.costs import busiest_table_or_index, read_parameter
 from benchmarks.durations import ASSUMPTIONS, draw_uploads, read_starts
 from benchmarks.figures import read_figures
 from benchmarks.prices import read_prices
@@ -149,12 +149,9 @@ def read_usage() -> dict[str, Usage]:
 
 def _usage(figures: Mapping[str, Any]) -> Usage:
     writes = figures["writes"]
-    indexes = {name.partition(" ")[0] for name in writes}
     return Usage(
         partition=writes.get("by_review_state PENDING", 0),
-        index=max(
-            (sum(units for name, units in writes.items() if name.startswith(index)) for index in indexes), default=0
-        ),
+        index=busiest_table_or_index(writes),
         writes=sum(writes.values()),
         reads=figures["reads"],
         gets=figures["s3"].get("GetObject", 0),

@@ -94,7 +94,7 @@ stored and logged ([all costs](operations.md#costs)).
 - {_hour_text(*results["steady 10000 large"])}
 {_cold_start_text()}
 - With too little concurrency, photos are late, not lost: their events wait in Lambda's queue, for up to six hours, and
-  clients ask in vain meanwhile. Where DynamoDB throttles for minutes, events fail, and their photos become `FAILED`.
+  clients get no label meanwhile. Where DynamoDB throttles for minutes, events fail, and their photos become `FAILED`.
 
 ![Share of the photos whose client has the answer, by seconds after the upload](scale/waits.png)
 
@@ -149,7 +149,7 @@ executions wait for calls, are tried again for six hours.
 
 ## Assumptions
 
-Nobody outside of AWS can measure these durations without an account. Log-normal distributions, in seconds:
+These durations can only be measured in an AWS account, so they are assumed. Log-normal distributions, in seconds:
 
 {table(["median", "99th percentile", "what", "why"], _assumption_rows())}
 
@@ -217,8 +217,8 @@ def _hour_text(scenario: Scenario, seen: Seen) -> str:
 
 def _cold_start_text() -> str:
     seconds = ASSUMPTIONS["environment"].median + statistics.median(read_starts())
-    text = f"""- A cold start adds {seconds:.1f} seconds in the median. It is rare at a steady rate, because Lambda uses
-        the same environments again."""
+    text = f"""- A cold start adds {seconds:.1f} seconds in the median. It is rare at a steady rate, because Lambda
+        reuses its environments."""
     return textwrap.fill(" ".join(text.split()), 120, subsequent_indent="  ")
 
 
@@ -353,8 +353,8 @@ def _mix_text() -> str:
         f"{share * 100:g} % {kinds[kind]} ({statistics.median(durations[kind]) * 1000:.0f} ms)"
         for kind, share in MIX.items()
     ]
-    return fill(f"""The photos: {", ".join(parts)}. All others than the small ones have 12 megapixels. A listing has
-        {LISTING} photos.""")
+    return fill(f"""The photos: {", ".join(parts)}. All but the small ones have 12 megapixels. A listing has {LISTING}
+        photos.""")
 
 
 # The check against the local system.
@@ -395,9 +395,9 @@ def _check_text() -> str:
     return fill(f"""Up to {max(agreeing):g} photos a second, the medians differ by less than a tenth. Near what the
         system can handle, a small difference becomes a long queue, and the simulation is too optimistic. At low
         rates, some answers come before the first second, because the durations of the simulation are those of the
-        full system. What is compared is how photos arrive, wait, and are asked for. How AWS itself behaves (Lambda's
-        growth, its quotas and retries, the delay of S3's events) follows AWS's documentation, and is not compared
-        with anything.""")
+        full system. The comparison covers how photos arrive, wait, and are asked for. The behaviour of AWS itself
+        (Lambda's growth, its quotas and retries, the delay of S3's events) is taken from AWS's documentation, and was
+        not measured.""")
 
 
 def _agrees(measured: Sequence[float], simulated: Sequence[float]) -> bool:

@@ -120,13 +120,12 @@ class Client:
 class Seen:
     """What happened.
 
-    `announced` is a number of photos, and `uploads` has the times of their uploads. `waits` has such a time, the
-    seconds until the client read the answer, and whether the photo was classified. `throttled` and `first_throttled`
-    have the number of refusals by each limit, and the time of the first one. `bill` has amounts by the names of
-    `prices.toml`; Lambda's are in seconds. `environments` has their number by second.
+    `uploads` has the times of the photos' uploads. `waits` has such a time, the seconds until the client read the
+    answer, and whether the photo was classified. `throttled` and `first_throttled` have the number of refusals by each
+    limit, and the time of the first one. `bill` has amounts by the names of `prices.toml`; Lambda's are in seconds.
+    `environments` has their number by second.
     """
 
-    announced: int = 0
     uploads: list[float] = field(default_factory=list)
     waits: list[tuple[float, float, bool]] = field(default_factory=list)
     throttled: Counter[str] = field(default_factory=Counter)
@@ -264,8 +263,9 @@ class System:
         """`workers` is the number of the local system's environments; without it, they are Lambda's."""
         self.env, self.seen, self.random = env, Seen(), random.Random(seed)
         self._usage, self._samples, self._client, self._outage = usage, samples, client, outage
-        lambda_environments: Environments = Lambda(env, quotas, self.seen)
-        self._environments = LocalEnvironments(env, workers) if workers else lambda_environments
+        self._environments: Environments = (
+            LocalEnvironments(env, workers) if workers else Lambda(env, quotas, self.seen)
+        )
         self._api = TokenBucket("requests to the API in a second", quotas.api_requests, quotas.api_burst)
         self._function_requests = TokenBucket("requests to Lambda", quotas.function_requests)
         self._api_day, self._requests_by_day = quotas.api_day, Counter[int]()
@@ -280,7 +280,6 @@ class System:
 
     def listing(self) -> Process:
         """A seller announces the photos of a listing, and uploads one after the other."""
-        self.seen.announced += LISTING
         yield from self._request("announcement")
         for _ in range(LISTING):
             yield self.env.timeout(self._draw(self._samples.transfer))

@@ -49,21 +49,23 @@ def replace_missing_tiles(data: bytes) -> bytes | None:
         return None
     meta = metas[0][0] + 4, metas[0][1]
     try:
-        extents, grids = dict(_read_locations(data, meta)), list(_read_grids(data, meta))
-    except struct.error:
+        extents, pictures = dict(_read_locations(data, meta)), _read_parts_of_photo(data, meta)
+    except (struct.error, IndexError):
         return None  # the decoder says what is wrong
-    replaced = bytearray(data)
-    is_whole = True
-    for tiles in grids:
+    moves: list[tuple[_Extent, _Extent]] = []
+    for tiles in pictures:
         found = [extents[tile] for tile in tiles if tile in extents]
-        whole = [extent for extent in found if not extent.is_missing(data)]
-        for extent in found:
-            if extent.is_missing(data):
-                is_whole = False
-                if not whole:
-                    raise UnreadableImage(DAMAGED)
-                _move(replaced, extent, whole[0])
-    return None if is_whole else bytes(replaced)
+        missing = [extent for extent in found if extent.is_missing(data)]
+        whole = [extent for extent in found if extent not in missing]
+        if missing and not whole:
+            raise UnreadableImage(DAMAGED)
+        moves += [(extent, whole[0]) for extent in missing]
+    if not moves:
+        return None
+    replaced = bytearray(data)
+    for extent, other in moves:
+        _move(replaced, extent, other)
+    return bytes(replaced)
 
 
 def _move(data: bytearray, extent: _Extent, other: _Extent) -> None:
@@ -80,13 +82,30 @@ def _move(data: bytearray, extent: _Extent, other: _Extent) -> None:
             raise UnreadableImage(DAMAGED)
 
 
-def _read_grids(data: bytes, meta: tuple[int, int]) -> Iterator[tuple[int, ...]]:
-    """Yield the numbers of the items of which each derived picture consists (ISO 14496-12, 8.11.12)."""
+def _read_parts_of_photo(data: bytes, meta: tuple[int, int]) -> list[tuple[int, ...]]:
+    """Return the numbers of the items of which the photo consists, for each picture in it that consists of others.
+
+    Other pictures in the file, such as a gain map, do not matter: nobody shows them.
+    """
+    parts = dict(_read_derivations(data, meta))
+    pictures, waiting = list[tuple[int, ...]](), list[int]()
+    for start, _ in find_boxes(data, *meta, b"pitm"):  # the photo (ISO 14496-12, 8.11.4)
+        waiting += struct.unpack_from(">H" if data[start] == 0 else ">I", data, start + 4)
+    while waiting:
+        found = parts.pop(waiting.pop(), ())
+        if found:
+            pictures.append(found)
+            waiting += found
+    return pictures
+
+
+def _read_derivations(data: bytes, meta: tuple[int, int]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield the numbers of pictures, and of the items of which each consists (ISO 14496-12, 8.11.12)."""
     for start, end in find_boxes(data, *meta, b"iref"):
         number = "H" if data[start] == 0 else "I"
         for inner, _ in find_boxes(data, start + 4, end, b"dimg"):
-            _, count = struct.unpack_from(f">{number}H", data, inner)
-            yield struct.unpack_from(f">{count}{number}", data, inner + struct.calcsize(f">{number}H"))
+            item, count = struct.unpack_from(f">{number}H", data, inner)
+            yield item, struct.unpack_from(f">{count}{number}", data, inner + struct.calcsize(f">{number}H"))
 
 
 def _read_locations(data: bytes, meta: tuple[int, int]) -> Iterator[tuple[int, _Extent]]:

@@ -75,8 +75,19 @@ def test_missing_tiles_of_a_turned_picture_become_white(orientation: int) -> Non
     assert (edge >= WHITE).all()
 
 
-def make_file(version: int, offset: str, base: str, tiles: list[bytes], *, cut: int = 0) -> bytes:
-    """Write a file with a grid of these tiles, as far as their locations go. The last bytes of it are missing."""
+def make_file(
+    version: int,
+    offset: str,
+    base: str,
+    tiles: list[bytes],
+    *,
+    cut: int = 0,
+    groups: list[tuple[int, list[int]]] | None = None,
+) -> bytes:
+    """Write a file with a grid of these tiles, as far as their locations go. The last bytes of it are missing.
+
+    `groups` has the numbers of pictures with those of their tiles. The photo is number 99.
+    """
     sizes = {"": 0, "I": 4, "Q": 8}
     number = "I" if version == 2 else "H"
 
@@ -92,8 +103,9 @@ def make_file(version: int, offset: str, base: str, tiles: list[bytes], *, cut: 
         head = struct.pack(">B3xBB", version, sizes[offset] << 4 | 4, sizes[base] << 4)
         return box(b"iloc", head + struct.pack(f">{number}", len(tiles)) + entries)
 
-    ids = struct.pack(f">HH{len(tiles)}H", 99, len(tiles), *range(1, len(tiles) + 1))
-    grid = box(b"iref", bytes(4) + box(b"dimg", ids))
+    groups = groups or [(99, [*range(1, len(tiles) + 1)])]
+    references = [box(b"dimg", struct.pack(f">HH{len(ids)}H", item, len(ids), *ids)) for item, ids in groups]
+    grid = box(b"pitm", bytes(4) + struct.pack(">H", 99)) + box(b"iref", bytes(4), *references)
     head = box(b"ftyp", b"heic" + bytes(4) + b"mif1")
     start = len(head) + len(box(b"meta", bytes(4) + grid + locations(0))) + 8
     content = head + box(b"meta", bytes(4) + grid + locations(start)) + box(b"mdat", b"".join(tiles))
@@ -122,6 +134,21 @@ def test_a_tile_is_missing_if_its_start_or_end_is_zeros(data: bytes) -> None:
 def test_at_least_one_tile_must_be_whole() -> None:
     with pytest.raises(UnreadableImage):
         replace_missing_tiles(make_file(0, "I", "", [bytes(20), bytes(20)]))
+
+
+@pytest.mark.parametrize("others", [[(98, [2])], [(98, [1, 2])], [(98, [99, 2])], [(97, [98]), (98, [2])]])
+def test_missing_tiles_of_other_pictures_do_not_matter(others: list[tuple[int, list[int]]]) -> None:
+    """Such as those of a gain map, or of another photo in the file."""
+    tiles = [b"\1" * 20, bytes(20)]
+
+    assert replace_missing_tiles(make_file(0, "I", "", tiles, groups=[(99, [1]), *others])) is None
+
+
+def test_the_photo_may_consist_of_pictures_that_consist_of_tiles() -> None:
+    tiles = [b"\1" * 20, bytes(20)]
+
+    assert replace_missing_tiles(make_file(0, "I", "", tiles, groups=[(98, [1, 2]), (99, [98])])) is not None
+    assert replace_missing_tiles(make_file(0, "I", "", tiles, groups=[(98, [99, 1]), (99, [98])])) is None
 
 
 def test_broken_locations_are_left_to_the_decoder() -> None:
