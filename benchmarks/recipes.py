@@ -26,6 +26,7 @@ from training.run import FINAL, Fit, RunError, converted_file, read_record
 from training.trunk_names import TITLES
 
 _PAGE = Path(__file__).with_name("recipes.md")
+_COMMITTED = Path(__file__).parent.parent / "training" / "recipe.toml"
 _MOST = 4  # networks in an ensemble: the best ones
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # of the photos that the second of two networks in a row sees
 
@@ -36,6 +37,7 @@ class Network:
 
     name: str
     is_taught: bool
+    is_committed: bool
     held_out: HeldOut
     size: int | None
 
@@ -47,7 +49,7 @@ class Network:
 
 def read_networks(runs: Sequence[Path], training: TrainingPhotos) -> list[Network]:
     """Read the fine-tuned networks, or the probes if nothing was fine-tuned, of the runs on these photos."""
-    networks = []
+    networks, committed = [], Recipe.load(_COMMITTED)
     for run in runs:
         record = read_record(run)
         if record.data_sha256 != training.sha256:
@@ -56,7 +58,9 @@ def read_networks(runs: Sequence[Path], training: TrainingPhotos) -> list[Networ
             converted = converted_file(run / FINAL, fit)
             size = converted.stat().st_size if converted.exists() else None
             held_out = read_held_out(run, record, training.photos.targets, fit)
-            networks.append(Network(describe(record.recipe, fit), bool(record.recipe.teachers), held_out, size))
+            recipe = record.recipe
+            is_taught, is_committed = bool(recipe.teachers), recipe == committed
+            networks.append(Network(describe(recipe, fit), is_taught, is_committed, held_out, size))
     return networks
 
 
@@ -118,12 +122,12 @@ def coverage_with_thresholds_by_label(held_out: HeldOut) -> tuple[float, float]:
 def page(networks: Sequence[Network]) -> str:
     """Return the page."""
     networks = sorted(networks, key=lambda network: network.held_out.accuracy, reverse=True)
-    best = networks[0]
-    folds = [f"fold {number + 1}" for number in range(len(best.held_out.folds))]
+    shown = next((network for network in networks if network.is_committed), networks[0])
+    folds = [f"fold {number + 1}" for number in range(len(shown.held_out.folds))]
     header = ["network", *folds, "all", "macro-F1", "log loss", "calibration error", "coverage", "accuracy on covered"]
-    by_label = coverage_with_thresholds_by_label(best.held_out)
-    confidences = best.held_out.probabilities.max(axis=1)
-    correct = best.held_out.probabilities.argmax(axis=1) == best.held_out.targets
+    by_label = coverage_with_thresholds_by_label(shown.held_out)
+    confidences = shown.held_out.probabilities.max(axis=1)
+    correct = shown.held_out.probabilities.argmax(axis=1) == shown.held_out.targets
     points = coverage_points(confidences, correct)
     thresholds = [[f"{point.threshold:.3f}", f"{point.coverage:.0%}", f"{point.accuracy:.1%}"] for point in points]
     return f"""# Recipes
@@ -138,7 +142,8 @@ its sender, with a calibration that is fitted to the other folds.
 
 ## Ensembles
 
-The mean of the logits of several of the networks above, which take the sum of their times.
+The mean of the logits of several of the networks above, which take the sum of their times. Each is the best one of its
+trunk.
 
 ### Of networks that learned from the labels
 
@@ -154,20 +159,23 @@ The mean of the logits of several of the networks above, which take the sum of t
 
 ## Coverage
 
-The accuracy of the first network above on the photos with at least this confidence:
+The network: {shown.name}{" (`training/recipe.toml`)" if shown.is_committed else ""}.
+Its accuracy on the photos with at least this confidence:
 
 {table(["threshold", "coverage", "accuracy"], thresholds)}
 
-One threshold for all labels, fitted to the other folds, covers {best.held_out.passed.mean():.1%}, and
-{correct[best.held_out.passed].mean():.1%} of these are right. A threshold for each label covers {by_label[0]:.1%},
+One threshold for all labels, fitted to the other folds, covers {shown.held_out.passed.mean():.1%}, and
+{correct[shown.held_out.passed].mean():.1%} of these are right. A threshold for each label covers {by_label[0]:.1%},
 and {by_label[1]:.1%} of these are right.
 """
 
 
 def _ensembles(header: Sequence[str], networks: Sequence[Network]) -> str:
-    chosen = [
-        combination for count in range(2, _MOST + 1) for combination in itertools.combinations(networks[:_MOST], count)
-    ]
+    best = dict[str, Network]()
+    for network in networks:
+        best.setdefault(network.short_name, network)
+    members = list(best.values())[:_MOST]
+    chosen = [group for count in range(2, len(members) + 1) for group in itertools.combinations(members, count)]
     rows = [row(" + ".join(network.short_name for network in networks), combine(networks))[:-1] for networks in chosen]
     return table(header, rows) if rows else "There are fewer than two."
 
