@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.markdown import table
+from benchmarks.markdown import fill, table
 from evaluation.metrics import compute_metrics, coverage_points
 from evaluation.predictions import NetworkOutputs
 from training.choice import HeldOut, read_held_out
@@ -126,6 +126,7 @@ def page(networks: Sequence[Network]) -> str:
     folds = [f"fold {number + 1}" for number in range(len(shown.held_out.folds))]
     header = ["network", *folds, "all", "macro-F1", "log loss", "calibration error", "coverage", "accuracy on covered"]
     by_label = coverage_with_thresholds_by_label(shown.held_out)
+    committed = " (`training/recipe.toml`)" if shown.is_committed else ""
     confidences = shown.held_out.probabilities.max(axis=1)
     correct = shown.held_out.probabilities.argmax(axis=1) == shown.held_out.targets
     points = coverage_points(confidences, correct)
@@ -159,8 +160,7 @@ trunk.
 
 ## Coverage
 
-The network: {shown.name}{" (`training/recipe.toml`)" if shown.is_committed else ""}.
-Its accuracy on the photos with at least this confidence:
+{fill(f"The network: {shown.name}{committed}. Its accuracy on the photos with at least this confidence:")}
 
 {table(["threshold", "coverage", "accuracy"], thresholds)}
 
