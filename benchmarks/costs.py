@@ -481,7 +481,8 @@ def _describe_first_limit(mean: float) -> str:
 def _quota_notes() -> str:
     quota = read_prices().quotas["lambda_concurrency"]
     return f"""`aws service-quotas request-service-quota-increase --service-code {quota.service}
-        --quota-code {quota.code} --desired-value {quota.value}`, with the two codes of the table, asks AWS for more.
+        --quota-code {quota.code} --desired-value {quota.value}`,
+        with its service code and quota code from the table, asks AWS for more.
         AWS may take days, and may grant less. Nobody but AWS can change the burst of requests to API Gateway. Lambda
         sends log lines in batches, and AWS does not say in how many, so CloudWatch's quota of `PutLogEvents` is not in
         the table."""

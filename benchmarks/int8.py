@@ -111,7 +111,8 @@ def format_page(folds: list[list[npt.NDArray[np.int64]]], trunk: str) -> str:
     ratio = median_ratio(seconds[INT8_NETWORK_FILE], seconds[NETWORK_FILE])
     accuracy = fill(f"""The accuracy of {trunk} on the senders of each fold, of whom its network has seen no photo: with
         float16 weights, and converted to int8 with {_CALIBRATION_PHOTOS} photos of its training. All photos together
-        calibrate the scores here, so both figures are a little higher than in the [model card](../model/README.md).""")
+        calibrate the scores here, so the figures differ a little from those in the
+        [model card](../model/README.md).""")
     speed = fill(f"""The networks in `model/` take {times[0]} and {times[1]} ms for a photo, on one thread of
         ai-edge-litert: int8 takes {ratio:.2f} of the time (median of paired ratios).""")
     return f"""# int8

@@ -87,7 +87,7 @@ and compares the file `build/benchmarks/timings.json`.
 
 ![Times of the tutorials' functions and of the floor, relative to this project]({plot})
 
-In the plot, a point to the right of 1 is slower than this project.
+In the plot, a bar to the right of 1 is slower than this project.
 
 ## From bytes to classification
 The *floor* is the fastest decoder's cheapest way to the input size and one invocation of the same network, without

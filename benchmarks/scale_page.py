@@ -393,9 +393,9 @@ def _check_rows() -> list[list[str]]:
 def _check_text() -> str:
     agreeing = [rate for rate, measured in _measured_rates().items() if _agrees(measured, _simulated(rate))]
     return fill(f"""Up to {max(agreeing):g} photos a second, the medians differ by less than a tenth. Near what the
-        system can handle, a small difference becomes a long queue, and the simulation is too optimistic. At low
-        rates, some answers come before the first second, because the durations of the simulation are those of the
-        full system. The comparison covers how photos arrive, wait, and are asked for. The behaviour of AWS itself
+        system can handle, a small difference becomes a long queue, and the simulation is too optimistic. Some
+        measured answers come before the first second, and none in the simulation, because its durations are those of
+        the full system. The comparison covers how photos arrive, wait, and are asked for. The behaviour of AWS itself
         (Lambda's growth, its quotas and retries, the delay of S3's events) is taken from AWS's documentation, and was
         not measured.""")
 

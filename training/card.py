@@ -44,7 +44,9 @@ def _wrap(block: str) -> str:
 def _summary(description: ModelDescription) -> str:
     size = f"{description.input.width} × {description.input.height}"
     trunk = TITLES[description.training.recipe.trunk]
-    made = "fine-tuned" if description.fit is Fit.TUNED else "with a new last layer (a linear probe)"
+    teachers = _teachers(description)
+    taught = f"taught by {teachers}" if teachers else "fine-tuned"
+    made = taught if description.fit is Fit.TUNED else "with a new last layer (a linear probe)"
     return f"""# Model card
 
 `{description.version}` is {trunk}, {made}. It takes a photo, resized to
@@ -224,9 +226,24 @@ def _training_data(description: ModelDescription) -> str:
 
 The model was trained on {training.photos:,} photos of {len(description.labels)} labels{_data_sets(description)}.
 The initial weights are those of {TITLES[training.recipe.trunk]} trained on ImageNet (Google, Apache-2.0), from
-{training.weights}.
+{training.weights}.{_teachers_weights(description)}
 `model.json` has the recipe, a hash of the photos and the versions of the packages.
 The licence of this project covers the model that comes with it. Who trains another one chooses its licence."""
+
+
+def _teachers_weights(description: ModelDescription) -> str:
+    teachers = _teachers(description)
+    return (
+        f" Its teachers were trained on the same photos, from the ImageNet weights of {teachers}." if teachers else ""
+    )
+
+
+def _teachers(description: ModelDescription) -> str:
+    """Return the names of the networks that taught a fine-tuned one, if there are any."""
+    recipe = description.training.recipe
+    *others, last = [TITLES[teacher] for teacher in recipe.teachers] or [""]
+    named = f"{', '.join(others)} and {last}" if others else last
+    return named if description.fit is Fit.TUNED else ""
 
 
 def _data_sets(description: ModelDescription) -> str:

@@ -31,17 +31,18 @@ class Recipe:
     probe) with the inverse regularisation `probe_c`. Fine-tuning starts from it (Kumar et al. 2022). Without `phases`
     nothing is fine-tuned.
 
-    Fine-tuning: all convolutions are trained by AdamW on batches of `batch_size`. The batch norms stay as they came.
-    The learning rate rises to `learning_rate` during the first tenth of the steps and then follows a cosine to zero.
-    The weights are an exponential moving average over the steps, with the momentum `average_momentum`. All of this is
-    done from `seeds` seeds, whose weights are averaged (Wortsman et al. 2022, "Model soups").
+    Fine-tuning: all convolutions are trained by AdamW, with `weight_decay`, on batches of `batch_size`. `dropout` is
+    the share of the features that the head does not see in a step. The batch norms stay as they came. The learning rate
+    rises to `learning_rate` during the first tenth of the steps and then follows a cosine to zero. The weights are an
+    exponential moving average over the steps, with the momentum `average_momentum`. The network to ship is trained from
+    `seeds` seeds, whose weights are averaged (Wortsman et al. 2022, "Model soups").
 
-    Teachers: with `teachers`, the names of trunks, each of these is fine-tuned first, in `teacher_phases`. The network
-    then learns to answer as the mean of their logits on the same picture (Beyer et al. 2022, "A good teacher is patient
-    and consistent"), instead of the labels.
+    Teachers: with `teachers`, the names of trunks, each of these is fine-tuned first, in `teacher_phases`, from one
+    seed. The network then learns to answer as the mean of their logits on the same picture (Beyer et al. 2022, "A good
+    teacher is patient and consistent"), instead of the labels.
 
-    Loss: cross-entropy with `label_smoothing`. With `class_balance` 0 it is trained for the labels' frequencies in the
-    data, with 1 for equal frequencies (logit adjustment, Menon et al. 2021).
+    Loss of networks that learn from the labels: cross-entropy with `label_smoothing`. With `class_balance` 0 it is
+    trained for the labels' frequencies in the data, with 1 for equal frequencies (logit adjustment, Menon et al. 2021).
 
     Augmentation: a random crop of at least `smallest_crop` of the area is mirrored at random, and its colours are
     changed by up to `colour_jitter`. CutMix (Yun et al. 2019) mixes `cutmix_share` of the batches, and mixup (Zhang et
