@@ -12,6 +12,7 @@ from classifier.batches import judge
 from classifier.limits import Limits
 from classifier.model import Model
 from classifier.photos import decode
+from classifier.runtime import RUNS_INT8_FAST
 from evaluation.dataset import read_split
 from evaluation.predictions import evaluate
 from tests.support.drawings import encoded
@@ -40,10 +41,12 @@ def test_the_model_is_as_accurate_as_its_description_says(model: Model) -> None:
     described = model.description.metrics.get("test", {})
     if described.get("n") == measured.n:
         # Another runtime or processor may change the label of a photo whose two best scores are nearly equal.
-        # The log loss stands for the calibration error, which jumps when some of so few photos change their bin.
-        tolerances = {"accuracy": 2.5 / measured.n, "macro_f1": 0.01, "passed": 0.02, "log_loss": 0.01}
+        tolerances = {"accuracy": 2.5 / measured.n, "macro_f1": 0.01, "passed": 0.01, "log_loss": 0.01}
         for name, tolerance in tolerances.items():
             assert getattr(measured, name) == pytest.approx(described[name], abs=tolerance), name
+        # The description is of the network with float16 weights. In int8, some of so few photos change their bin.
+        if not RUNS_INT8_FAST:
+            assert measured.calibration_error == pytest.approx(described["calibration_error"], abs=0.01)
     else:
         assert measured.accuracy > 1 / len(LABELS)
 
