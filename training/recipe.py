@@ -34,11 +34,11 @@ class Recipe:
     Fine-tuning: all convolutions are trained by AdamW, with `weight_decay`, on batches of `batch_size`. `dropout` is
     the share of the features that the head does not see in a step. The batch norms stay as they came. The learning rate
     rises to `learning_rate` during the first tenth of the steps and then follows a cosine to zero. The weights are an
-    exponential moving average over the steps, with the momentum `average_momentum`. The network to ship is trained from
-    `seeds` seeds, whose weights are averaged (Wortsman et al. 2022, "Model soups").
+    exponential moving average over the steps, with the momentum `average_momentum`. Each network but the teachers
+    is trained from `seeds` seeds, whose weights are averaged (Wortsman et al. 2022, "Model soups").
 
-    Teachers: with `teachers`, the names of trunks, each of these is fine-tuned first, in `teacher_phases`, from one
-    seed. The network then learns to answer as the mean of their logits on the same picture (Beyer et al. 2022, "A good
+    Teachers: with `teachers`, the names of trunks, each of these is fine-tuned first, in `teacher_phases`. The
+    network then learns to answer as the mean of their logits on the same picture (Beyer et al. 2022, "A good
     teacher is patient and consistent"), instead of the labels.
 
     Loss of networks that learn from the labels: cross-entropy with `label_smoothing`. With `class_balance` 0 it is
